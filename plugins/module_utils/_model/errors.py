@@ -1,0 +1,56 @@
+# PRIVATE to the nsfleet.linux collection: it may change at any time, do not import it from elsewhere.
+# Copyright (c) 2026, the nsfleet.linux authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Errors for people: what is wrong, where it was said, what was expected, what to do."""
+
+from __future__ import annotations
+
+import typing as t
+
+
+class NsfleetError(Exception):
+    """Anything the collection refuses or fails to do; its text is shown to the user as it is."""
+
+
+class OptionError(NsfleetError):
+    """One option that cannot be accepted.
+
+    :param option: path of the option as the user wrote it, e.g. ``peer.addresses[0]``.
+    :param problem: what is wrong and what was expected, without the path and without a full stop.
+    """
+
+    def __init__(self, option: str, problem: str) -> None:
+        super().__init__(f"{option}: {problem}" if option else problem)
+        self.option = option
+        self.problem = problem
+
+
+class InvalidOptions(NsfleetError):
+    """Every option that cannot be accepted, found before anything was touched.
+
+    :param errors: at least one error, in the order of the options.
+    """
+
+    def __init__(self, errors: t.Sequence[OptionError]) -> None:
+        super().__init__("; ".join(str(error) for error in errors))
+        self.errors = tuple(errors)
+
+
+class KernelError(NsfleetError):
+    """A system call, netlink request or kernel file that refused what was asked.
+
+    :param doing: what was being done, e.g. ``set mtu of web0 to 9000``.
+    :param error: the kernel's answer.
+    """
+
+    def __init__(self, doing: str, error: OSError) -> None:
+        super().__init__(f"{doing}: {error.strerror or error}")
+        self.errno = error.errno
+
+
+class Missing(NsfleetError):
+    """Something the task needs is not there, but an earlier task may be about to make it.
+
+    In check mode this is a warning: the earlier task did not really run.
+    """

@@ -1,0 +1,61 @@
+# PRIVATE to the nsfleet.linux collection: it may change at any time, do not import it from elsewhere.
+# Copyright (c) 2026, the nsfleet.linux authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Names that the kernel and its tools accept. Each function gives the canonical form or says what was expected."""
+
+from __future__ import annotations
+
+import re
+
+_WORD = re.compile(r"[^\s/\0]+")
+_CONTAINER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+
+
+def interface_name(value: str) -> str:
+    """The name of a link: IFNAMSIZ is 16 with its final zero (``dev_valid_name`` of the kernel).
+
+    :raises ValueError: it is not one.
+    """
+    bad = not _WORD.fullmatch(value) or value in (".", "..") or ":" in value or "%" in value
+    if bad or len(value.encode()) > 15:
+        raise ValueError(
+            f"expected an interface name of 1 to 15 bytes without spaces, '/', ':' and '%', got {value!r}"
+            + (f", which has {len(value.encode())} bytes" if len(value.encode()) > 15 else "")
+        )
+    return value
+
+
+def netns_name(value: str) -> str:
+    """The name of a network namespace: a file name in ``/run/netns``.
+
+    :raises ValueError: it is not one.
+    """
+    if not _WORD.fullmatch(value) or value in (".", "..") or len(value.encode()) > 255:
+        raise ValueError(f"expected a name of 1 to 255 bytes without spaces and '/', got {value!r}")
+    if value.isdigit():
+        raise ValueError(f"expected a name that is not a number, since a number means a process id, got {value!r}")
+    return value
+
+
+def netns_reference(value: str) -> str:
+    """A network namespace by name, by path, or by the id of a process that runs in it; empty for the host's.
+
+    :raises ValueError: it is none of these.
+    """
+    if value == "" or value.isdigit() or (value.startswith("/") and "\0" not in value):
+        return value
+    return netns_name(value)
+
+
+def container_name(value: str) -> str:
+    """A name that serves as container id, file name and cgroup name alike.
+
+    :raises ValueError: it is not one.
+    """
+    if not _CONTAINER.fullmatch(value) or len(value) > 128:
+        raise ValueError(
+            "expected 1 to 128 letters, digits, '_', '.' and '-', of which the first is a letter or digit, "
+            f"got {value!r}"
+        )
+    return value

@@ -1,0 +1,219 @@
+# PRIVATE to the nsfleet.linux collection: it may change at any time, do not import it from elsewhere.
+# Copyright (c) 2026, the nsfleet.linux authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What every kind of resource gives to the plan, and the records that pass between them.
+
+A kind (network namespace, veth pair, bridge, ...) is a subclass of :class:`Resource`. It knows how to observe the live
+object and which steps change it. It knows nothing of check mode, diff, journal or rollback: those belong to the plan.
+"""
+
+from __future__ import annotations
+
+import abc
+import functools
+import typing as t
+
+from .field import EFFECTS, LIVE, Field, Path, State, Table
+
+#: Why a step is in the plan.
+REQUEST = "request"  # the task asks for something it did not ask for before
+DRIFT = "drift"  # the live object differs from what was applied last
+REVERT = "revert"  # an option disappeared from the task
+
+#: What a step does with its object.
+CREATE, SET, DELETE = "create", "set", "delete"
+
+
+class Key(str):
+    """An element of a path that names a thing the user named, not an option of ours."""
+
+    __slots__ = ()
+
+
+class Change(t.NamedTuple):
+    """One option that is to get another value."""
+
+    path: Path  #: ``("peer", "mtu")``, ``("ports", Key("web0"), "hairpin")``
+    field: Field
+    before: t.Any  #: canonical live value, ``None`` where there is none
+    after: t.Any  #: canonical value to be set, ``None`` to take it away
+    reason: str = REQUEST
+
+    @property
+    def option(self) -> str:
+        """The path as people write it: ``peer.mtu``, ``ports[web0].hairpin``."""
+        return path_text(self.path)
+
+
+def path_text(path: Path) -> str:
+    """The path as people write it: ``peer.mtu``, ``ports[web0].hairpin``."""
+    text = "".join(f"[{part}]" if isinstance(part, Key) else f".{part}" for part in path)
+    return text[1:] if text.startswith(".") else text
+
+
+class Step(t.NamedTuple):
+    """One thing that will be done to one object. Check mode stops before ``run`` is called."""
+
+    action: str
+    target: str  #: kind and name, e.g. ``veth web0``
+    changes: tuple[Change, ...]
+    run: t.Callable[[], None]
+    effect: str = LIVE
+
+
+class Observation(t.NamedTuple):
+    """What the kernel says of one object now."""
+
+    state: State | None  #: every stateful option in canonical form; ``None``: there is no such object
+    owned: bool = False  #: it carries our mark
+    identity: State = {}  #: tells this object from another one of the same name, e.g. inode and interface index
+    handle: t.Any = None  #: what the kind needs to change it
+
+    @property
+    def exists(self) -> bool:
+        """Whether there is such an object."""
+        return self.state is not None
+
+
+class Resource(abc.ABC):
+    """One object that is to have a certain state.
+
+    :param options: all options of the task after Ansible's own validation.
+    :raises InvalidOptions: for what can be told from the options alone.
+    """
+
+    #: The kind's name, which is also its module's and its result's.
+    kind: t.ClassVar[str]
+    table: t.ClassVar[Table]
+    #: Runs that change something in the same domain wait for each other.
+    domain: t.ClassVar[str]
+
+    def __init__(self, options: t.Mapping[str, t.Any]) -> None:
+        self.options = options
+        #: Every option that was given, in canonical form.
+        self.given = self.table.canonical(options)
+        #: Those of them that describe what is to be.
+        self.wanted: State = {
+            field.name: self.given[field.name] for field in self.table.stateful() if field.name in self.given
+        }
+        #: Whether what was not named is to go, in every list of named things; rollbacks set it.
+        self.everything = False
+        #: What was observed last; steps read the handle here.
+        self.observed = Observation(None)
+        #: What was applied last to this very object, if that is known; the plan fills it in.
+        self.applied: State = {}
+        #: Path text to value before our first change of that option; the plan fills it in.
+        self.originals: State = {}
+        #: The same, where only the step that made the change could know.
+        self.noticed: State = {}
+        #: A run that was to make or change it was killed: what is there is ours, though it may lack our mark.
+        self.interrupted = False
+
+    @property
+    def name(self) -> str:
+        """What people call the object."""
+        return str(self.options["name"])
+
+    @property
+    def target(self) -> str:
+        """Kind and name, as plans and errors show it."""
+        return f"{self.kind} {self.name}"
+
+    @property
+    def key(self) -> str:
+        """Tells the object from all others of its kind on this host."""
+        return self.name
+
+    @property
+    def absent(self) -> bool:
+        """Whether the object is to be removed."""
+        return self.options.get("state") == "absent"
+
+    def exact(self, field: Field) -> bool:
+        """Whether elements of this list of named things that the task does not name are to go."""
+        return self.everything or field.exact
+
+    @abc.abstractmethod
+    def observe(self, last: State) -> Observation:
+        """Read the live object; never change anything.
+
+        :param last: identity recorded when it was applied last; helps to find an object that was moved or renamed.
+        """
+
+    @abc.abstractmethod
+    def create(self) -> list[Step]:
+        """The steps that make the object as wanted, where there is none."""
+
+    @abc.abstractmethod
+    def delete(self) -> list[Step]:
+        """The steps that remove the observed object."""
+
+    @abc.abstractmethod
+    def write(self, change: Change) -> None:
+        """Make one change to the observed object.
+
+        :raises KernelError: the kernel refused.
+        """
+
+    def change(self, changes: t.Sequence[Change]) -> list[Step]:
+        """The steps that make the changes, in an order that works; one step a change where a kind says nothing else."""
+        return [self.step(SET, (change,), functools.partial(self.write, change)) for change in changes]
+
+    def recreate(self, changes: t.Sequence[Change]) -> list[Step]:
+        """The steps for changes of which one needs another object in place of the observed one."""
+        return [*self.delete(), *self.create()]
+
+    def adopt(self) -> list[Step]:
+        """The steps that put our mark on the observed foreign object."""
+        return []
+
+    def abandon(self) -> None:
+        """Take our mark off the observed object again, for a rollback."""
+
+    def preflight(self, steps: t.Sequence[Step]) -> t.Iterable[Exception]:
+        """What this host cannot do of the planned steps, before any is done: OptionError, or Missing if it may come."""
+        return ()
+
+    def prior(self, observation: Observation) -> Resource:
+        """The resource that stands for the object as it was observed, for a rollback."""
+        options = dict(self.options)
+        for field in self.table.stateful():
+            options[field.name] = None
+        options.update(state=None if observation.exists else "absent", adopt=True, on_drift=None)
+        resource = type(self)(options)
+        resource.wanted = dict(observation.state or {})
+        resource.everything = True
+        return resource
+
+    def shown(self) -> State:
+        """The observed object, as the result of its module."""
+        return {"name": self.name, **self.table.shown(self.observed.state or {})}
+
+    def step(self, action: str, changes: t.Sequence[Change], run: t.Callable[[], None]) -> Step:
+        """A step for this object; its effect is the hardest of its changes' effects, unless there is nothing to affect."""
+        hardest = max((change.field.effect for change in changes), key=EFFECTS.index, default=LIVE)
+        effect = LIVE if action == CREATE else hardest
+        return Step(action, self.target, tuple(changes), run, effect)
+
+    def requested(self) -> list[Change]:
+        """All wanted options as changes of an object that does not exist yet."""
+        return list(flatten(self.table, self.wanted))
+
+
+def flatten(table: Table, wanted: State, path: Path = ()) -> t.Iterator[Change]:
+    """Every single value of a state as a change from nothing."""
+    for field in table.stateful():
+        if field.name not in wanted:
+            continue
+        value, here = wanted[field.name], (*path, field.name)
+        if field.table is not None and field.keyed:
+            for key, options in value.items():
+                yield Change((*here, Key(key)), field, None, options)
+        elif field.table is not None and field.type == "dict":
+            yield from flatten(field.table, value, here)
+        elif field.mapping:
+            for key, item in value.items():
+                yield Change((*here, Key(key)), field, None, item)
+        else:
+            yield Change(here, field, None, value)

@@ -1,0 +1,69 @@
+# PRIVATE to the nsfleet.linux collection: it may change at any time, do not import it from elsewhere.
+# Copyright (c) 2026, the nsfleet.linux authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The only place that knows ``AnsibleModule``: argument specification, check mode, diff mode, results and errors."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ._model.errors import InvalidOptions, NsfleetError
+from ._plan.engine import Outcome, converge
+
+if t.TYPE_CHECKING:
+    from ._model.field import Table
+    from ._model.resource import Resource
+
+
+def run(kind: type[Resource]) -> None:
+    """Run the module of a kind of resource; it ends the process.
+
+    :param kind: the class that the module stands for.
+    """
+    module = AnsibleModule(argument_spec=kind.table.arguments(), supports_check_mode=True, **kind.table.rules)
+    try:
+        outcome = converge([kind(module.params)], check=module.check_mode)
+    except NsfleetError as error:
+        _fail(module, error)
+    else:
+        for warning in outcome.warnings:
+            module.warn(warning)
+        module.exit_json(**_result(outcome, module._diff))
+
+
+def run_info(table: Table, gather: t.Callable[[t.Mapping[str, t.Any]], dict[str, t.Any]]) -> None:
+    """Run an ``_info`` module; it ends the process.
+
+    :param gather: takes the options and returns what the module returns; it only reads.
+    """
+    module = AnsibleModule(argument_spec=table.arguments(), supports_check_mode=True, **table.rules)
+    try:
+        found = gather(table.canonical(module.params))
+    except NsfleetError as error:
+        _fail(module, error)
+    else:
+        module.exit_json(changed=False, **found)
+
+
+def _result(outcome: Outcome, diff: bool) -> dict[str, t.Any]:
+    (plan,) = outcome.plans
+    resource = plan.resource
+    state = resource.observed.state
+    result: dict[str, t.Any] = {
+        "changed": plan.changed,
+        "plan": plan.describe(),
+        resource.kind: None if state is None else resource.shown(),
+    }
+    if diff and plan.changed:
+        result["diff"] = plan.diff()
+    return result
+
+
+def _fail(module: AnsibleModule, error: NsfleetError) -> t.NoReturn:
+    errors = error.errors if isinstance(error, InvalidOptions) else ()
+    module.fail_json(
+        msg=str(error), errors=[{"option": each.option, "problem": each.problem} for each in errors]
+    )

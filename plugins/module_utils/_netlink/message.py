@@ -1,0 +1,189 @@
+# PRIVATE to the nsfleet.linux collection: it may change at any time, do not import it from elsewhere.
+# Copyright (c) 2026, the nsfleet.linux authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Netlink messages and attributes, and a socket that sends and receives them (netlink(7), rtnetlink(7))."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import struct
+import typing as t
+
+from .._kernel.namespace import inside
+
+Attributes = dict[int, bytes]
+
+NLM_F_REQUEST, NLM_F_ACK, NLM_F_DUMP = 0x01, 0x04, 0x300
+NLM_F_EXCL, NLM_F_CREATE = 0x200, 0x400
+NLM_F_DUMP_INTR, NLM_F_ACK_TLVS = 0x10, 0x200
+NLMSG_ERROR, NLMSG_DONE = 2, 3
+NLA_F_NESTED = 0x8000
+NLA_TYPE_MASK = 0x3FFF
+
+_SOL_NETLINK = 270
+_NETLINK_CAP_ACK, _NETLINK_EXT_ACK, _NETLINK_GET_STRICT_CHK = 10, 11, 12
+_NLMSGERR_ATTR_MSG = 1
+_HEADER = struct.Struct("=IHHII")  # length, type, flags, sequence, port
+_ATTRIBUTE = struct.Struct("=HH")  # length, type
+_BUFFER = 1 << 18  # the kernel fills a dump's parts up to 32 KiB; one error with all its text fits, too
+
+
+class NetlinkError(OSError):
+    """The kernel refused a request; ``strerror`` holds its own words where it gave any."""
+
+
+# --- attributes --------------------------------------------------------------
+
+
+def attribute(kind: int, payload: bytes) -> bytes:
+    """One attribute, padded to four bytes.
+
+    :raises ValueError: the payload does not fit into the 16 bits that its length has.
+    """
+    length = 4 + len(payload)
+    if length > 0xFFFF:
+        raise ValueError(f"at most {0xFFFF - 4} bytes, not {len(payload)}")
+    return _ATTRIBUTE.pack(length, kind) + payload + b"\0" * (-length % 4)
+
+
+def nested(kind: int, *parts: bytes) -> bytes:
+    """An attribute that holds attributes."""
+    return attribute(kind | NLA_F_NESTED, b"".join(parts))
+
+
+def text(value: str) -> bytes:
+    """The payload of a string attribute."""
+    return value.encode() + b"\0"
+
+
+def attributes(data: bytes, offset: int = 0) -> Attributes:
+    """Attribute type to payload; of repeated ones the last."""
+    return dict(each_attribute(data, offset))
+
+
+def each_attribute(data: bytes, offset: int = 0) -> t.Iterator[tuple[int, bytes]]:
+    """All attributes in their order, repeated ones, too."""
+    end = len(data)
+    while offset + 4 <= end:
+        length, kind = _ATTRIBUTE.unpack_from(data, offset)
+        if length < 4:
+            return
+        yield kind & NLA_TYPE_MASK, data[offset + 4 : offset + length]
+        offset += (length + 3) & ~3
+
+
+def number(payload: bytes) -> int:
+    """An unsigned number in host order, of the payload's length."""
+    return int.from_bytes(payload, _BYTE_ORDER)
+
+
+def string(payload: bytes) -> str:
+    """A string attribute's text."""
+    return payload.rstrip(b"\0").decode(errors="backslashreplace")
+
+
+_BYTE_ORDER: t.Literal["little", "big"] = "little" if struct.pack("=H", 1) == b"\1\0" else "big"
+
+
+# --- the socket --------------------------------------------------------------
+
+
+class Socket:
+    """A netlink socket; it belongs to the network namespace in which it was opened, whatever the thread enters later.
+
+    :param namespace: file descriptor of the network namespace, ``None`` for the caller's.
+    :param protocol: netlink family, by default NETLINK_ROUTE.
+    :raises OSError: the namespace cannot be entered.
+    """
+
+    def __init__(self, namespace: int | None = None, protocol: int = socket.NETLINK_ROUTE) -> None:
+        if namespace is None:
+            self._socket = self._open(protocol)
+        else:
+            with inside(namespace):
+                self._socket = self._open(protocol)
+        self._sequence = 0
+
+    @staticmethod
+    def _open(protocol: int) -> socket.socket:
+        sock = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, protocol)
+        for option in (_NETLINK_CAP_ACK, _NETLINK_EXT_ACK, _NETLINK_GET_STRICT_CHK):
+            sock.setsockopt(_SOL_NETLINK, option, 1)
+        sock.bind((0, 0))
+        return sock
+
+    def close(self) -> None:
+        """Give the socket back."""
+        self._socket.close()
+
+    def request(self, kind: int, body: bytes, flags: int = 0) -> bytes | None:
+        """Send one request and wait for its end.
+
+        :param kind: message type, e.g. RTM_NEWLINK.
+        :param body: the message after its header.
+        :param flags: more NLM_F flags.
+        :returns: the body of the answer, ``None`` if the kernel only said that all went well.
+        :raises NetlinkError: it refused.
+        """
+        self._send(kind, body, NLM_F_REQUEST | NLM_F_ACK | flags)
+        answer = None
+        while True:
+            for message_kind, _flags, content in self._receive():
+                if message_kind == NLMSG_ERROR:
+                    _raise_error(content, _flags)
+                    return answer
+                answer = content
+
+    def dump(self, kind: int, body: bytes) -> list[bytes]:
+        """Ask for a table.
+
+        :returns: the body of each entry. A dump that was interrupted by a change is taken again.
+        :raises NetlinkError: it refused.
+        """
+        while True:
+            self._send(kind, body, NLM_F_REQUEST | NLM_F_DUMP)
+            entries, whole = self._collect()
+            if whole:
+                return entries
+
+    def _collect(self) -> tuple[list[bytes], bool]:
+        entries: list[bytes] = []
+        whole = True
+        while True:
+            for kind, flags, content in self._receive():
+                whole = whole and not flags & NLM_F_DUMP_INTR
+                if kind == NLMSG_DONE:
+                    return entries, whole
+                if kind == NLMSG_ERROR:
+                    _raise_error(content, flags)
+                entries.append(content)
+
+    def _send(self, kind: int, body: bytes, flags: int) -> None:
+        self._sequence += 1
+        self._socket.send(_HEADER.pack(16 + len(body), kind, flags, self._sequence, 0) + body)
+
+    def _receive(self) -> t.Iterator[tuple[int, int, bytes]]:
+        data = self._socket.recv(_BUFFER)
+        offset = 0
+        while offset + 16 <= len(data):
+            length, kind, flags, sequence, _port = _HEADER.unpack_from(data, offset)
+            if sequence == self._sequence:  # else: the rest of a request that was given up
+                yield kind, flags, data[offset + 16 : offset + length]
+            offset += (length + 3) & ~3
+
+
+def _raise_error(content: bytes, flags: int) -> None:
+    code = -struct.unpack_from("=i", content)[0]
+    if code == 0:
+        return
+    said = attributes(content, 20).get(_NLMSGERR_ATTR_MSG) if flags & NLM_F_ACK_TLVS else None
+    words = os.strerror(code)
+    raise NetlinkError(code, f"{words} ({string(said)})" if said else words)
+
+
+def is_gone(error: OSError) -> bool:
+    """Whether the kernel says that there is no such thing."""
+    return error.errno in (errno.ENODEV, errno.ENOENT, errno.ESRCH, errno.EADDRNOTAVAIL)

@@ -1,0 +1,114 @@
+# PRIVATE to the nsfleet.linux collection: it may change at any time, do not import it from elsewhere.
+# Copyright (c) 2026, the nsfleet.linux authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The phases that every change goes through, for one object or for many.
+
+validate → observe → plan → preflight → (check mode stops) → journal → apply → observe → verify → commit or roll back
+
+A run that changes nothing ends after preflight and has only read. What follows is in :mod:`.transaction`, which is
+imported only when there is something to change.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from .._model.errors import InvalidOptions, Missing, OptionError
+from .._model.resource import Resource
+from .plan import Plan, make_plan
+from .record import Record, next_record
+from .store import RUN_DIRECTORY, Store
+
+
+class Outcome(t.NamedTuple):
+    """What a run did, or in check mode would do."""
+
+    plans: tuple[Plan, ...]
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def changed(self) -> bool:
+        """Whether anything was, or would be, changed."""
+        return any(plan.changed for plan in self.plans)
+
+
+def converge(resources: t.Sequence[Resource], *, check: bool, root: str = RUN_DIRECTORY) -> Outcome:
+    """Bring objects of one kind to their wanted state.
+
+    :param resources: at least one, all of the same kind; validated by their constructors.
+    :param check: plan only, write nothing.
+    :param root: where records, journals and locks live.
+    :raises InvalidOptions: this host cannot do what is asked; nothing was touched.
+    :raises NsfleetError: a step failed; everything was put back as it was, or the message says what could not be.
+    """
+    store = Store(resources[0].domain, resources[0].kind, root)
+    with store.shared():
+        plans = look(resources, store)
+    warnings = preflight(plans, check)
+    if not check and not _settled(plans, store):
+        from .transaction import transact
+
+        plans, more = transact(resources, store)
+        warnings += more
+    return Outcome(tuple(plans), tuple(warnings) + tuple(_drift_warnings(plans)))
+
+
+def look(resources: t.Sequence[Resource], store: Store) -> list[Plan]:
+    """Observe every object and plan."""
+    plans = []
+    interrupted = {intent["key"] for intent in store.interrupted()}
+    for resource in resources:
+        resource.interrupted = resource.key in interrupted
+        record = store.load(resource.key)
+        resource.observed = resource.observe(record.identity if record else {})
+        plans.append(make_plan(resource, record if record and record.concerns(resource) else None))
+    return plans
+
+
+def preflight(plans: t.Sequence[Plan], check: bool) -> list[str]:
+    """Find out what this host cannot do of the plans.
+
+    :returns: warnings: in check mode, what is missing may be what an earlier task would have made.
+    :raises InvalidOptions: with everything that stands in the way.
+    """
+    errors: list[OptionError] = []
+    warnings: list[str] = []
+    for plan in plans:
+        for problem in plan.resource.preflight(plan.steps) if plan.steps else ():
+            if isinstance(problem, Missing) and check:
+                warnings.append(f"{problem} (in check mode: an earlier task may be what makes it)")
+            elif isinstance(problem, OptionError):
+                errors.append(problem)
+            else:
+                errors.append(OptionError("", str(problem)))
+    if errors:
+        raise InvalidOptions(errors)
+    return warnings
+
+
+def _settled(plans: t.Sequence[Plan], store: Store) -> bool:
+    """Whether there is nothing to do, the records say just what the task says, and no killed run is to be undone."""
+    return not any(plan.changed or stale(plan, store) for plan in plans) and not store.interrupted()
+
+
+def stale(plan: Plan, store: Store) -> Record | None:
+    """The record that is to replace the one on disk, ``None`` if that one is right."""
+    resource = plan.resource
+    if resource.absent or plan.drift or not resource.observed.owned:
+        return None
+    last = store.load(resource.key)
+    if last is not None and not last.concerns(resource):
+        last = None
+    changes = [change for step in plan.steps for change in step.changes]
+    record = next_record(last, resource, changes)
+    return None if record == last else record
+
+
+def _drift_warnings(plans: t.Sequence[Plan]) -> t.Iterator[str]:
+    for plan in plans:
+        for change in plan.drift:
+            yield (
+                f"{plan.resource.target} drifted: {change.option} is {change.before!r}, not {change.after!r} "
+                "(on_drift is warn, it was left so)"
+            )

@@ -1,0 +1,67 @@
+# PRIVATE to the nsfleet.linux collection: it may change at any time, do not import it from elsewhere.
+# Copyright (c) 2026, the nsfleet.linux authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What was applied last to an object. It never decides what is true: it only tells which options were ours to revert."""
+
+from __future__ import annotations
+
+import typing as t
+
+from .._model.field import Path, State, Table
+from .._model.resource import Change, Key, Resource, path_text
+
+
+class Record(t.NamedTuple):
+    """What was applied last to one object."""
+
+    options: State  #: canonical wanted state of the last run
+    originals: State  #: path text to value before our first change
+    identity: State  #: of the object that it was applied to
+
+    @classmethod
+    def load(cls, data: t.Any) -> Record | None:
+        """The record in decoded JSON, ``None`` if it is not one."""
+        try:
+            return cls(dict(data["options"]), dict(data["originals"]), dict(data["identity"]))
+        except (KeyError, TypeError, ValueError):
+            return None
+
+    def concerns(self, resource: Resource) -> bool:
+        """Whether it speaks of the object that is there now, not of one of the same name that went away."""
+        return not resource.observed.exists or resource.observed.identity == self.identity
+
+
+def next_record(last: Record | None, resource: Resource, changes: t.Iterable[Change]) -> Record:
+    """The record after the resource was brought to its wanted state.
+
+    :param last: the record before, of the same object.
+    :param changes: what was changed.
+    """
+    known = set(leaves(resource.table, last.options)) if last else set()
+    originals = dict(last.originals) if last else {}
+    for change in changes:
+        if change.before is not None and change.option not in known:
+            originals.setdefault(change.option, change.before)
+    for option, value in resource.noticed.items():
+        originals.setdefault(option, value)
+    ours = set(leaves(resource.table, resource.wanted))
+    kept = {option: value for option, value in originals.items() if option in ours}
+    return Record(resource.wanted, kept, resource.observed.identity)
+
+
+def leaves(table: Table, state: State, path: Path = ()) -> t.Iterator[str]:
+    """Path texts of all single values in a state."""
+    for field in table.stateful():
+        value, here = state.get(field.name), (*path, field.name)
+        if value is None:
+            continue
+        if field.table is not None and field.keyed:
+            for key, item in value.items():
+                yield from leaves(field.table, item, (*here, Key(key)))
+        elif field.table is not None and field.type == "dict":
+            yield from leaves(field.table, value, here)
+        elif field.mapping:
+            yield from (path_text((*here, Key(key))) for key in value)
+        else:
+            yield path_text(here)

@@ -1,0 +1,142 @@
+# PRIVATE to the nsfleet.linux collection: it may change at any time, do not import it from elsewhere.
+# Copyright (c) 2026, the nsfleet.linux authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Where records, journals and locks live: below ``/run``, since the kernel objects they speak of end with a reboot, too.
+
+    /run/nsfleet/DOMAIN/              its flock(2) is the domain's lock
+    /run/nsfleet/DOMAIN/KIND/KEY.json what was applied last to one object
+    /run/nsfleet/DOMAIN/KIND.journal  a transaction that has begun and not ended
+
+A directory goes when it is empty, so that nothing is left on a host that has no object of ours.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import time
+import typing as t
+
+from .._kernel import files
+from .._model.errors import NsfleetError
+from .._model.field import State
+from .record import Record
+
+RUN_DIRECTORY = "/run/nsfleet"
+#: Seconds to wait for another run before giving up; longer than any sane task.
+LOCK_TIMEOUT = 300.0
+
+
+class Store:
+    """Records, journal and lock of one domain of one kind.
+
+    :param domain: runs in the same domain wait for each other.
+    :param kind: kind of the resources.
+    :param root: the directory below which everything lives.
+    """
+
+    def __init__(self, domain: str, kind: str, root: str = RUN_DIRECTORY) -> None:
+        self.root = root
+        self.directory = os.path.join(root, domain)
+        self.records = os.path.join(self.directory, kind)
+        self.journal = os.path.join(self.directory, f"{kind}.journal")
+
+    # --- locks ---------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def shared(self) -> t.Iterator[None]:
+        """Wait until nobody changes anything in the domain, without writing: no directory, no waiting."""
+        try:
+            fd = os.open(self.directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            yield
+            return
+        try:
+            self._flock(fd, fcntl.LOCK_SH)
+            yield
+        finally:
+            os.close(fd)
+
+    @contextlib.contextmanager
+    def exclusive(self) -> t.Iterator[None]:
+        """Be the only one that changes anything in the domain."""
+        fd = self._open_locked()
+        try:
+            yield
+        finally:
+            files.remove_empty(self.records, self.directory, self.root)
+            os.close(fd)
+
+    def _open_locked(self) -> int:
+        while True:
+            try:
+                os.makedirs(self.directory, mode=0o700, exist_ok=True)
+                fd = os.open(self.directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            except FileNotFoundError:
+                continue  # the run before us removed it, since it was empty
+            self._flock(fd, fcntl.LOCK_EX)
+            with contextlib.suppress(FileNotFoundError):
+                if os.path.samestat(os.fstat(fd), os.stat(self.directory)):
+                    return fd
+            os.close(fd)
+
+    def _flock(self, fd: int, how: int) -> None:
+        """Wait for a lock on the directory, with an end to the waiting."""
+        end = time.monotonic() + LOCK_TIMEOUT
+        pause = 0.005
+        while True:
+            try:
+                fcntl.flock(fd, how | fcntl.LOCK_NB)
+                return
+            except BlockingIOError:
+                if time.monotonic() > end:
+                    raise NsfleetError(
+                        f"another run has been changing this host for {LOCK_TIMEOUT:.0f} s "
+                        f"(it holds the lock {self.directory}); look what it waits for"
+                    ) from None
+            time.sleep(pause)
+            pause = min(pause * 2, 0.25)
+
+    # --- records -------------------------------------------------------------
+
+    def load(self, key: str) -> Record | None:
+        """What was applied last to the object with this key."""
+        return Record.load(self._read(self._record_path(key)))
+
+    def save(self, key: str, record: Record) -> None:
+        """Keep what was applied."""
+        os.makedirs(self.records, mode=0o700, exist_ok=True)
+        files.write_whole(self._record_path(key), json.dumps(record._asdict(), sort_keys=True))
+
+    def forget(self, key: str) -> None:
+        """Drop the record of an object that is gone."""
+        files.remove(self._record_path(key))
+
+    def _record_path(self, key: str) -> str:
+        return os.path.join(self.records, key.replace("%", "%25").replace("/", "%2F") + ".json")
+
+    # --- journal -------------------------------------------------------------
+
+    def begin(self, intents: list[State]) -> None:
+        """Put the intents on disk before the first object is touched."""
+        files.write_whole(self.journal, json.dumps(intents, sort_keys=True))
+
+    def interrupted(self) -> list[State]:
+        """The intents of a run that was killed; only with a lock, since a journal without a locker is a dead run's."""
+        intents = self._read(self.journal)
+        return intents if isinstance(intents, list) else []
+
+    def commit(self) -> None:
+        """The transaction has ended, well or rolled back."""
+        files.remove(self.journal)
+
+    @staticmethod
+    def _read(path: str) -> t.Any:
+        text = files.read_text(path)
+        try:
+            return json.loads(text) if text else None
+        except ValueError:
+            return None

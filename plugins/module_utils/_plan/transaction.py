@@ -1,0 +1,164 @@
+# PRIVATE to the nsfleet.linux collection: it may change at any time, do not import it from elsewhere.
+# Copyright (c) 2026, the nsfleet.linux authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One transaction: journal, apply, observe again, verify, and commit or roll back."""
+
+from __future__ import annotations
+
+import typing as t
+
+from .._model.errors import NsfleetError
+from .._model.field import State
+from .._model.resource import Observation, Resource, Step
+from .difference import differences
+from .engine import look, preflight, stale
+from .plan import Plan, make_plan
+from .store import Store
+
+
+def transact(resources: t.Sequence[Resource], store: Store) -> tuple[list[Plan], list[str]]:
+    """Plan again with the lock held, and carry the plans out.
+
+    :returns: the plans that were carried out, and warnings.
+    :raises NsfleetError: a step or the verification failed; the message says what was put back.
+    """
+    with store.exclusive():
+        warnings = _recover(resources, store)
+        plans = look(resources, store)
+        warnings += preflight(plans, check=False)
+        if any(plan.changed for plan in plans):
+            before = [plan.resource.observed for plan in plans]
+            store.begin([_intent(plan) for plan in plans if plan.changed])
+            try:
+                _apply(plans)
+                _verify(plans)
+            except Exception as error:
+                left = _roll_back(plans, before)
+                store.commit()
+                raise NsfleetError(_failure(error, left)) from error
+        _record(plans, store)
+        store.commit()
+    return plans, warnings
+
+
+def _apply(plans: t.Sequence[Plan]) -> None:
+    for plan in plans:
+        for step in plan.steps:
+            _run(step)
+
+
+def _run(step: Step) -> None:
+    try:
+        step.run()
+    except OSError as error:
+        raise NsfleetError(f"{step.action} {step.target}: {error}") from error
+
+
+def _verify(plans: t.Sequence[Plan]) -> None:
+    """A second plan from a fresh observation must be empty."""
+    for plan in plans:
+        resource = plan.resource
+        resource.observed = resource.observe({})
+        live = resource.observed.state
+        if (live is None) != resource.absent:
+            raise NsfleetError(f"{resource.target} is {'absent' if live is None else 'still there'} after all steps")
+        if live is not None:
+            _verify_state(plan, live)
+
+
+def _verify_state(plan: Plan, live: State) -> None:
+    tolerated = {change.option for change in plan.drift}
+    left = [change for change in differences(plan.resource, live) if change.option not in tolerated]
+    if left:
+        listed = ", ".join(f"{change.option} is {change.before!r}, not {change.after!r}" for change in left)
+        raise NsfleetError(f"{plan.resource.target} is not as planned after all steps: {listed}")
+
+
+def _record(plans: t.Sequence[Plan], store: Store) -> None:
+    for plan in plans:
+        if plan.resource.absent:
+            store.forget(plan.resource.key)
+        else:
+            record = stale(plan, store)
+            if record is not None:
+                store.save(plan.resource.key, record)
+
+
+# --- going back --------------------------------------------------------------
+
+
+def _roll_back(plans: t.Sequence[Plan], before: t.Sequence[Observation]) -> list[str]:
+    """Bring every object back to what it was, the last one first.
+
+    :returns: what could not be put back. What was to be removed is not: what it held is gone.
+    """
+    left = []
+    for plan, observation in reversed(list(zip(plans, before))):
+        if plan.changed and plan.resource.absent:
+            left.append(f"the removal of {plan.resource.target} has not ended; run the task again to finish it")
+        elif plan.changed:
+            left += _restore(plan.resource, observation)
+    return left
+
+
+def _restore(resource: Resource, before: Observation) -> list[str]:
+    try:
+        prior = resource.prior(before)
+        prior.observed = prior.observe({})
+        for step in make_plan(prior, None).steps:
+            step.run()
+        if before.exists and not before.owned:
+            prior.observed = prior.observe({})
+            prior.abandon()
+    except Exception as error:  # whatever it is, the others are to be put back, too
+        return [f"{resource.target}: {error}"]
+    return []
+
+
+def _failure(error: Exception, left: t.Sequence[str]) -> str:
+    if left:
+        return f"{error}. Not everything could be put back: {'; '.join(left)}"
+    return f"{error}. Everything was put back as it was"
+
+
+def _intent(plan: Plan) -> State:
+    resource = plan.resource
+    return {
+        "key": resource.key,
+        "options": dict(resource.options),
+        "before": resource.observed.state,
+        "identity": resource.observed.identity,
+    }
+
+
+def _recover(resources: t.Sequence[Resource], store: Store) -> list[str]:
+    """Undo what a killed run left half-way; what this run is about to bring to its wanted state anyway is left to it.
+
+    A removal that was cut short is finished instead: what it removed cannot be brought back.
+    """
+    warnings = []
+    own = {resource.key for resource in resources}
+    for intent in reversed(store.interrupted()):
+        if intent["key"] in own:
+            continue
+        other = type(resources[0])(intent["options"])
+        before = Observation(intent["before"], True, intent["identity"])
+        left = _finish(other) if other.absent else _restore(other, before)
+        store.forget(intent["key"])
+        done = "finished" if other.absent else "undone"
+        warnings.append(
+            f"an earlier run was killed while it changed {other.target}; that was {done}"
+            + (f", but for: {'; '.join(left)}" if left else "")
+        )
+    return warnings
+
+
+def _finish(resource: Resource) -> list[str]:
+    try:
+        resource.observed = resource.observe({})
+        for step in make_plan(resource, None).steps:
+            step.run()
+    except NsfleetError as error:
+        return [str(error)]
+    return []
