@@ -62,8 +62,7 @@ def _result(outcome: Outcome, diff: bool) -> dict[str, t.Any]:
     return result
 
 
-def _fail(module: AnsibleModule, error: NsfleetError) -> t.NoReturn:
+def _fail(module: AnsibleModule, error: NsfleetError) -> None:
     errors = error.errors if isinstance(error, InvalidOptions) else ()
-    module.fail_json(
-        msg=str(error), errors=[{"option": each.option, "problem": each.problem} for each in errors]
-    )
+    listed = [{"option": each.option, "problem": each.problem} for each in errors]
+    module.fail_json(msg=str(error), errors=listed)

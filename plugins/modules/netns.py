@@ -73,9 +73,10 @@ options:
         elements: str
   files:
     description:
-      - File names to contents in C(/etc/netns/NAME); C(ip netns exec) mounts each over the file of that name in C(/etc).
-      - Files that are not named here are left alone. A file that disappears from here is removed, or gets the content
-        back that it had before.
+      - File names to contents in C(/etc/netns/NAME); C(ip netns exec) mounts each over the one of that name in
+        C(/etc).
+      - Files that are not named here are left alone. A file that disappears from here is removed, or gets back the
+        content that it had before.
     type: dict
   in_use:
     description:

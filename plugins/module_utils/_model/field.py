@@ -4,11 +4,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What an option of a resource is, said once.
 
-A kind of resource declares one immutable :class:`Table` of :class:`Field` objects. Everything else is derived from it:
-the argument specification, validation, comparison, the diff, the steps and the result of the ``_info`` module.
+A kind of resource declares one immutable :class:`Table` of :class:`Field` objects. All else is derived from it:
+argument specification, validation, comparison, diff, steps, and the result of the ``_info`` module.
 
-Canonical values consist of JSON types only (``dict`` with string keys, ``list``, ``str``, ``int``, ``float``, ``bool``),
-so that they compare by ``==``, can be stored, and can be shown.
+Canonical values consist of JSON types only (``dict`` with string keys, ``list``, ``str``, ``int``, ``float``,
+``bool``), so that they compare by ``==``, can be stored, and can be shown.
 """
 
 from __future__ import annotations
@@ -178,9 +178,7 @@ class Table:
     def shown(self, state: State) -> State:
         """A state as people write it: sets of named things become lists again."""
         return {
-            field.name: _shown(field, state[field.name])
-            for field in self.fields
-            if state.get(field.name) is not None
+            field.name: _shown(field, state[field.name]) for field in self.fields if state.get(field.name) is not None
         }
 
     def canonical(self, options: t.Mapping[str, t.Any]) -> State:
@@ -206,9 +204,7 @@ def _shown(field: Field, value: t.Any) -> t.Any:
     return field.table.shown(value)
 
 
-def _canonical_table(
-    table: Table, options: t.Mapping[str, t.Any], prefix: str, errors: list[OptionError]
-) -> State:
+def _canonical_table(table: Table, options: t.Mapping[str, t.Any], prefix: str, errors: list[OptionError]) -> State:
     state: State = {}
     for field in table.fields:
         value = options.get(field.name)
@@ -221,8 +217,7 @@ def _canonical_table(
             state[field.name] = _canonical_keyed(field, value, where, errors)
         elif field.type == "list":
             state[field.name] = [
-                _canonical_table(field.table, item, f"{where}[{index}].", errors)
-                for index, item in enumerate(value)
+                _canonical_table(field.table, item, f"{where}[{index}].", errors) for index, item in enumerate(value)
             ]
         else:
             state[field.name] = _canonical_table(field.table, value, f"{where}.", errors)
@@ -233,7 +228,8 @@ def _canonical_keyed(
     field: Field, items: t.Sequence[t.Mapping[str, t.Any]], where: str, errors: list[OptionError]
 ) -> State:
     named: State = {}
-    assert field.table is not None and field.key is not None
+    assert field.table is not None
+    assert field.key is not None
     for index, item in enumerate(items):
         state = _canonical_table(field.table, item, f"{where}[{index}].", errors)
         name = state.pop(field.key, None)

@@ -26,6 +26,14 @@ def interface_name(value: str) -> str:
     return value
 
 
+def optional_interface_name(value: str) -> str:
+    """The name of a link, or nothing for none.
+
+    :raises ValueError: it is neither.
+    """
+    return interface_name(value) if value else ""
+
+
 def netns_name(value: str) -> str:
     """The name of a network namespace: a file name in ``/run/netns``.
 

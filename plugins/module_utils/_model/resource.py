@@ -22,7 +22,7 @@ DRIFT = "drift"  # the live object differs from what was applied last
 REVERT = "revert"  # an option disappeared from the task
 
 #: What a step does with its object.
-CREATE, SET, DELETE = "create", "set", "delete"
+CREATE, SET, DELETE, ADOPT = "create", "set", "delete", "adopt"
 
 
 class Key(str):
@@ -67,7 +67,7 @@ class Observation(t.NamedTuple):
 
     state: State | None  #: every stateful option in canonical form; ``None``: there is no such object
     owned: bool = False  #: it carries our mark
-    identity: State = {}  #: tells this object from another one of the same name, e.g. inode and interface index
+    identity: State | None = None  #: tells it from another one of the same name, e.g. inode and interface index
     handle: t.Any = None  #: what the kind needs to change it
 
     @property
@@ -164,25 +164,30 @@ class Resource(abc.ABC):
         """The steps for changes of which one needs another object in place of the observed one."""
         return [*self.delete(), *self.create()]
 
-    def adopt(self) -> list[Step]:
-        """The steps that put our mark on the observed foreign object."""
-        return []
+    @abc.abstractmethod
+    def mark(self, ours: bool) -> None:
+        """Put our mark on the observed object, or take it off.
 
-    def abandon(self) -> None:
-        """Take our mark off the observed object again, for a rollback."""
+        :raises KernelError: the kernel refused.
+        """
+
+    def adopt(self) -> list[Step]:
+        """The steps that take over an observed object that somebody else made."""
+        return [self.step(ADOPT, (), functools.partial(self.mark, True))]
 
     def preflight(self, steps: t.Sequence[Step]) -> t.Iterable[Exception]:
         """What this host cannot do of the planned steps, before any is done: OptionError, or Missing if it may come."""
         return ()
 
-    def prior(self, observation: Observation) -> Resource:
+    def prior(self, before: Observation) -> Resource:
         """The resource that stands for the object as it was observed, for a rollback."""
         options = dict(self.options)
-        for field in self.table.stateful():
-            options[field.name] = None
-        options.update(state=None if observation.exists else "absent", adopt=True, on_drift=None)
+        if before.exists:
+            options.update({field.name: None for field in self.table.stateful()})
+            options.update(self.table.shown(before.state or {}))
+        options.update(state=None if before.exists else "absent", adopt=True, on_drift=None)
         resource = type(self)(options)
-        resource.wanted = dict(observation.state or {})
+        resource.wanted = dict(before.state or {})
         resource.everything = True
         return resource
 
@@ -191,7 +196,7 @@ class Resource(abc.ABC):
         return {"name": self.name, **self.table.shown(self.observed.state or {})}
 
     def step(self, action: str, changes: t.Sequence[Change], run: t.Callable[[], None]) -> Step:
-        """A step for this object; its effect is the hardest of its changes' effects, unless there is nothing to affect."""
+        """A step for this object; its effect is the hardest of its changes' effects, if there is anything to affect."""
         hardest = max((change.field.effect for change in changes), key=EFFECTS.index, default=LIVE)
         effect = LIVE if action == CREATE else hardest
         return Step(action, self.target, tuple(changes), run, effect)

@@ -23,7 +23,7 @@ _IFADDR = struct.Struct("=BBBBI")  # family, prefix length, flags, scope, index
 class Address(t.NamedTuple):
     """One address of a link."""
 
-    index: int
+    link: int  #: index of the link
     cidr: str  #: ``10.2.0.1/24``, IPv6 in its shortest form
     scope: int
     flags: int

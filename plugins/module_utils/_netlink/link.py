@@ -38,6 +38,7 @@ ADDRESS, IFNAME, MTU, LINK, MASTER, LINKINFO = 1, 3, 4, 5, 10, 18
 IFALIAS, AF_SPEC, GROUP, NET_NS_FD, EXT_MASK = 20, 26, 27, 28, 29
 NUM_TX_QUEUES, NUM_RX_QUEUES, LINK_NETNSID, TXQLEN = 31, 32, 37, 13
 PROP_LIST, ALT_IFNAME = 52, 53
+AF_INET6, INET6_ADDR_GEN_MODE = 10, 8
 INFO_KIND, INFO_DATA, INFO_SLAVE_KIND, INFO_SLAVE_DATA = 1, 2, 4, 5
 VETH_INFO_PEER = 1
 BRIDGE_VLAN_INFO = 2
@@ -62,6 +63,10 @@ BRIDGE_PORT: t.Final = {
     "mcast_to_unicast": (28, 1), "bcast_flood": (30, 1), "neigh_suppress": (32, 1), "isolated": (33, 1),
     "locked": (39, 1),
 }  # fmt: skip
+
+
+#: How IPv6 makes the link-local address of a link: IN6_ADDR_GEN_MODE_* as iproute2 has them.
+ADDRESS_MODES: t.Final = ("eui64", "none", "stable_secret", "random")
 
 
 class Vlan(t.NamedTuple):
@@ -145,6 +150,13 @@ class Link:
     def txqlen(self) -> int:
         """Length of the transmit queue, packets."""
         return self._number(TXQLEN)
+
+    @property
+    def addrgenmode(self) -> str | None:
+        """How IPv6 makes its link-local address; ``None`` where there is no IPv6."""
+        families = attributes(self._attributes.get(AF_SPEC, b""))
+        mode = attributes(families.get(AF_INET6, b"")).get(INET6_ADDR_GEN_MODE)
+        return None if mode is None else ADDRESS_MODES[number(mode)]
 
     @property
     def altnames(self) -> list[str]:
@@ -276,6 +288,7 @@ class Settings(t.NamedTuple):
     namespace: int | None = None
     queues: tuple[int, int] | None = None
     txqlen: int | None = None
+    addrgenmode: str | None = None
     bridge: t.Mapping[str, int] | None = None
     bridge_port: t.Mapping[str, int] | None = None
 
@@ -302,6 +315,9 @@ class Settings(t.NamedTuple):
         for kind, value in numbers:
             if value is not None:
                 yield attribute(kind, struct.pack("=I", value))
+        if self.addrgenmode is not None:
+            mode = attribute(INET6_ADDR_GEN_MODE, bytes((ADDRESS_MODES.index(self.addrgenmode),)))
+            yield nested(AF_SPEC, nested(AF_INET6, mode))
 
     def _info(self) -> bytes:
         if self.bridge is not None:

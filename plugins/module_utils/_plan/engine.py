@@ -61,6 +61,7 @@ def look(resources: t.Sequence[Resource], store: Store) -> list[Plan]:
     for resource in resources:
         resource.interrupted = resource.key in interrupted
         record = store.load(resource.key)
+        resource.applied = record.options if record else {}
         resource.observed = resource.observe(record.identity if record else {})
         plans.append(make_plan(resource, record if record and record.concerns(resource) else None))
     return plans

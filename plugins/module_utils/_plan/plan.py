@@ -2,7 +2,7 @@
 # Copyright (c) 2026, the nsfleet.linux authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The plan: the steps that bring objects to what is wanted. Check mode, diff mode and the run all use this one object."""
+"""The plan: the steps that bring objects to what is wanted. Check mode, diff mode and the run use this one object."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def make_plan(resource: Resource, record: Record | None) -> Plan:
         return _missing(resource, record)
     changes = differences(resource, live)
     if record is None and resource.observed.owned:  # ours, yet not as the task says: somebody changed it
-        changes = [change._replace(reason=DRIFT) for change in changes]
+        changes = _as_drift(changes)
     tolerated = _tolerated(resource, [change for change in changes if change.reason == DRIFT])
     changes = [change for change in changes if change not in tolerated]
     return Plan(resource, tuple(_guarded(resource, _steps(resource, changes))), live, tuple(tolerated))
@@ -101,11 +101,16 @@ def _steps(resource: Resource, changes: list[Change]) -> list[Step]:
 
 def _missing(resource: Resource, record: Record | None) -> Plan:
     """The object is not there. If we applied it once, it was removed behind our back: that is drift, too."""
+    steps = resource.create()
     if record is None:
-        return Plan(resource, tuple(resource.create()), None)
-    gone = [change._replace(reason=DRIFT) for change in resource.requested()]
-    tolerated = _tolerated(resource, gone)
-    return Plan(resource, () if tolerated else tuple(resource.create()), None, tuple(tolerated))
+        return Plan(resource, tuple(steps), None)
+    steps = [step._replace(changes=tuple(_as_drift(step.changes))) for step in steps]
+    tolerated = _tolerated(resource, [change for step in steps for change in step.changes])
+    return Plan(resource, () if tolerated else tuple(steps), None, tuple(tolerated))
+
+
+def _as_drift(changes: t.Iterable[Change]) -> list[Change]:
+    return [change._replace(reason=DRIFT) for change in changes]
 
 
 def _tolerated(resource: Resource, drift: list[Change]) -> list[Change]:

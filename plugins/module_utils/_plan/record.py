@@ -2,7 +2,7 @@
 # Copyright (c) 2026, the nsfleet.linux authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What was applied last to an object. It never decides what is true: it only tells which options were ours to revert."""
+"""What was applied last to an object. It never decides what is true: it tells which options are ours to revert."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def next_record(last: Record | None, resource: Resource, changes: t.Iterable[Cha
         originals.setdefault(option, value)
     ours = set(leaves(resource.table, resource.wanted))
     kept = {option: value for option, value in originals.items() if option in ours}
-    return Record(resource.wanted, kept, resource.observed.identity)
+    return Record(resource.wanted, kept, resource.observed.identity or {})
 
 
 def leaves(table: Table, state: State, path: Path = ()) -> t.Iterator[str]:

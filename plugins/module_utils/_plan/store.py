@@ -2,7 +2,7 @@
 # Copyright (c) 2026, the nsfleet.linux authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Where records, journals and locks live: below ``/run``, since the kernel objects they speak of end with a reboot, too.
+"""Where records, journals and locks live: below ``/run``, since the objects they speak of end with a reboot, too.
 
     /run/nsfleet/DOMAIN/              its flock(2) is the domain's lock
     /run/nsfleet/DOMAIN/KIND/KEY.json what was applied last to one object
@@ -109,7 +109,9 @@ class Store:
     def save(self, key: str, record: Record) -> None:
         """Keep what was applied."""
         os.makedirs(self.records, mode=0o700, exist_ok=True)
-        files.write_whole(self._record_path(key), json.dumps(record._asdict(), sort_keys=True))
+        files.write_whole(
+            self._record_path(key), json.dumps({**record._asdict(), "identity": dict(record.identity)}, sort_keys=True)
+        )
 
     def forget(self, key: str) -> None:
         """Drop the record of an object that is gone."""

@@ -59,8 +59,9 @@ def _verify(plans: t.Sequence[Plan]) -> None:
     """A second plan from a fresh observation must be empty."""
     for plan in plans:
         resource = plan.resource
-        resource.observed = resource.observe({})
-        live = resource.observed.state
+        observed = resource.observe({})
+        resource.observed = observed._replace(owned=observed.owned or plan.changed)  # what we made is ours
+        live = observed.state
         if (live is None) != resource.absent:
             raise NsfleetError(f"{resource.target} is {'absent' if live is None else 'still there'} after all steps")
         if live is not None:
@@ -110,7 +111,7 @@ def _restore(resource: Resource, before: Observation) -> list[str]:
             step.run()
         if before.exists and not before.owned:
             prior.observed = prior.observe({})
-            prior.abandon()
+            prior.mark(False)
     except Exception as error:  # whatever it is, the others are to be put back, too
         return [f"{resource.target}: {error}"]
     return []

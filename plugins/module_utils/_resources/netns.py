@@ -11,7 +11,7 @@ import signal
 import typing as t
 
 from .._kernel import files, netns, sysctl
-from .._kernel.namespace import Identity, identity, inside
+from .._kernel.namespace import Identity, identity, inside, open_namespace
 from .._model.addresses import ip_address
 from .._model.errors import KernelError, Missing, OptionError
 from .._model.field import RECREATE, Field, State, Table
@@ -104,9 +104,13 @@ class Netns(Resource):
 
     def _source_namespace(self) -> str | None:
         try:
-            return _shown(identity(self._source))
+            fd = open_namespace(self._source)
         except OSError:
             return None
+        try:
+            return _shown(identity(fd))
+        finally:
+            os.close(fd)
 
     # --- observe ---------------------------------------------------------------
 
@@ -220,16 +224,10 @@ class Netns(Resource):
             files.remove(self._file(name))
         files.remove_empty(self._file(""), FILES_DIRECTORY)
 
-    def adopt(self) -> list[Step]:
-        """Mark a namespace that somebody else made."""
-        return [Step("adopt", self.target, (), lambda: self._mark(GROUP))]
-
-    def abandon(self) -> None:
-        """Take the mark away again."""
-        self._mark(0)
-
-    def _mark(self, group: int) -> None:
-        self._set_loopback(Settings(group=group))
+    def mark(self, ours: bool) -> None:
+        """By the group of the loopback; of a namespace that only gets a name here, the name alone is ours."""
+        if not self._source:
+            self._set_loopback(Settings(group=GROUP if ours else 0))
 
     def write(self, change: Change) -> None:
         """Make one change inside the namespace or to its files."""

@@ -1,0 +1,399 @@
+# PRIVATE to the nsfleet.linux collection: it may change at any time, do not import it from elsewhere.
+# Copyright (c) 2026, the nsfleet.linux authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A bridge and its ports (bridge(8), ``linux/if_bridge.h``)."""
+
+from __future__ import annotations
+
+import functools
+import typing as t
+
+from .._model.errors import KernelError, Missing, NsfleetError, OptionError
+from .._model.field import KEEP, Field, State, Table, unchanged
+from .._model.names import interface_name, netns_reference
+from .._model.resource import CREATE, DELETE, SET, Change, Observation, Resource, Step
+from .._model.vlans import vlan_id, vlan_numbers, vlan_ranges
+from .._netlink.link import Link, Settings, Vlan, create_bridge, delete_link, get_link, list_links, list_vlans, set_link
+from .._netlink.namespace import Namespace
+from . import interface
+from .interface import Interface
+from .policy import ALIAS, GROUP, POLICY
+
+#: Hundredths of a second, the kernel's unit for the times of a bridge (USER_HZ).
+_TICKS = 100
+
+
+def _seconds(low: float, high: float) -> t.Callable[[float], float]:
+    def canonical(value: float) -> float:
+        if not low <= value <= high:
+            raise ValueError(f"expected {low:g} to {high:g} seconds, got {value:g}")
+        return round(float(value), 2)
+
+    return canonical
+
+
+def _within(low: int, high: int) -> t.Callable[[int], int]:
+    def canonical(value: int) -> int:
+        if not low <= value <= high:
+            raise ValueError(f"expected {low} to {high}, got {value}")
+        return value
+
+    return canonical
+
+
+def _attribute(kind: str, name: str, default: t.Any, canonical: t.Callable[[t.Any], t.Any] = unchanged) -> Field:
+    """A field that is one attribute of the bridge or of a port; its default is the kernel's."""
+
+    def read(attributes: t.Mapping[str, int]) -> t.Any:
+        value = attributes.get(name)
+        if value is None or kind == "int":
+            return value
+        return bool(value) if kind == "bool" else round(value / _TICKS, 2)
+
+    def write(value: t.Any) -> dict[str, int]:
+        return {name: round(value * _TICKS) if kind == "float" else int(value)}
+
+    return Field(name, kind, revert=default, canonical=canonical, read=read, write=write)
+
+
+#: Attributes of the bridge itself.
+BRIDGE = (
+    _attribute("bool", "stp_state", False),
+    _attribute("float", "forward_delay", 15.0, _seconds(0, 30)),
+    _attribute("float", "hello_time", 2.0, _seconds(1, 10)),
+    _attribute("float", "max_age", 20.0, _seconds(6, 40)),
+    _attribute("float", "ageing_time", 300.0, _seconds(0, 1_000_000)),
+    _attribute("int", "priority", 32768, _within(0, 65535)),
+    _attribute("bool", "vlan_filtering", False),
+    _attribute("int", "vlan_default_pvid", 1, _within(0, 4094)),
+    _attribute("bool", "mcast_snooping", True),
+    _attribute("bool", "mcast_querier", False),
+    _attribute("int", "group_fwd_mask", 0, _within(0, 65535)),
+    _attribute("bool", "nf_call_iptables", False),
+    _attribute("bool", "nf_call_ip6tables", False),
+    _attribute("bool", "nf_call_arptables", False),
+    _attribute("int", "fdb_max_learned", 0, _within(0, 2**32 - 1)),
+)
+
+#: VLANs of a port, or of the bridge itself as a port. They are written by requests of their own.
+VLANS = (
+    Field("pvid", "int", canonical=vlan_id),
+    Field("vlans", "list", elements="str", canonical=vlan_ranges),
+    Field("untagged", "list", elements="str", canonical=vlan_ranges),
+)
+
+PORT = (
+    _attribute("bool", "hairpin", False),
+    _attribute("bool", "isolated", False),
+    _attribute("bool", "learning", True),
+    _attribute("bool", "flood", True),
+    _attribute("bool", "mcast_flood", True),
+    _attribute("bool", "bcast_flood", True),
+    _attribute("bool", "neigh_suppress", False),
+    _attribute("bool", "guard", False),
+    _attribute("bool", "root_block", False),
+    _attribute("bool", "fastleave", False),
+    _attribute("bool", "mcast_to_unicast", False),
+    _attribute("bool", "proxy_arp", False),
+    _attribute("bool", "locked", False),
+    _attribute("int", "cost", KEEP, _within(1, 65535)),  # the kernel computes it from the link's speed
+    _attribute("int", "priority", 32, _within(0, 63)),
+)
+PORTS = Table((Field("name", required=True, canonical=interface_name), *PORT, *VLANS))
+
+TABLE = Table(
+    (
+        Field("name", required=True, canonical=interface_name, stateful=False),
+        Field("netns", default="", canonical=netns_reference, stateful=False),
+        *interface.FIELDS,
+        *BRIDGE,
+        *VLANS,
+        Field("ports", "list", elements="dict", table=PORTS, key="name"),
+        Field("purge", "bool", default=False, stateful=False),
+        *POLICY,
+    )
+)
+_ATTRIBUTES = {field.name: field for field in BRIDGE}
+_VLAN_OPTIONS = frozenset(field.name for field in VLANS)
+#: What needs a kernel that knows VLANs on bridges.
+_VLAN_ABILITY = _VLAN_OPTIONS | {"vlan_filtering", "vlan_default_pvid"}
+
+
+class Bridge(Resource):
+    """A bridge."""
+
+    kind = "bridge"
+    table = TABLE
+    domain = "network"
+
+    def __init__(self, options: t.Mapping[str, t.Any]) -> None:
+        super().__init__(options)
+        for vlans in (self.wanted, *self.wanted.get("ports", {}).values()):
+            _complete_vlans(vlans)
+        self._namespace: Namespace | None = None
+
+    @property
+    def key(self) -> str:
+        """Name and namespace."""
+        return f"{self.name}@{self.given.get('netns', '')}"
+
+    def exact(self, field: Field) -> bool:
+        """Whether ports that the task does not name are to leave."""
+        return self.everything or bool(self.options.get("purge"))
+
+    @property
+    def namespace(self) -> Namespace:
+        """The network namespace of the bridge.
+
+        :raises NsfleetError: there is none.
+        """
+        if self._namespace is None:
+            try:
+                self._namespace = Namespace(self.given.get("netns", ""))
+            except OSError as error:
+                raise KernelError(f"open network namespace {self.given['netns']!r}", error) from error
+        return self._namespace
+
+    # --- observe ---------------------------------------------------------------
+
+    def observe(self, last: State) -> Observation:
+        """Read the bridge, its ports, and their VLANs where the task names any."""
+        self._namespace = None
+        try:
+            link = get_link(self.namespace.socket, self.name)
+        except KernelError:
+            return Observation(None)
+        if link is None or link.kind != "bridge":
+            return Observation(None)
+        live = Interface(self.namespace, link)
+        ports = {port.name: port for port in list_links(self.namespace.socket, link.index)}
+        return Observation(self._state(live, ports), link.group == GROUP, {"link": live.identity}, (live, ports))
+
+    def _state(self, live: Interface, ports: t.Mapping[str, Link]) -> State:
+        attributes = live.link.bridge()
+        state = interface.read(Table(interface.FIELDS), live, ())
+        state.update({field.name: field.read(attributes) for field in BRIDGE if field.read})
+        vlans = list_vlans(self.namespace.socket) if self._concerns_vlans() else {}
+        state.update(_vlan_state(vlans.get(live.link.index, ())))
+        state["ports"] = {name: _port_state(port, vlans) for name, port in sorted(ports.items())}
+        return state
+
+    def _concerns_vlans(self) -> bool:
+        states = (self.wanted, self.applied)
+        named = [item for state in states for item in (state, *state.get("ports", {}).values())]
+        return self.everything or any(_VLAN_OPTIONS & set(item) for item in named)
+
+    # --- preflight -------------------------------------------------------------
+
+    def preflight(self, steps: t.Sequence[Step]) -> t.Iterable[Exception]:
+        """What is missing, what is taken, what this kernel's bridges cannot do."""
+        try:
+            namespace = self.namespace
+        except KernelError:
+            yield Missing(f"netns: there is no network namespace {self.given.get('netns')!r}")
+            return
+        if self.absent:
+            return
+        taken = get_link(namespace.socket, self.name)
+        if taken is not None and taken.kind != "bridge":
+            yield OptionError("name", f"{self.name} is the name of another link there ({taken.kind or 'hardware'})")
+        own = taken.index if taken else 0
+        yield from interface.taken_addresses(namespace, self.wanted.get("addresses", ()), own, "addresses")
+        yield from self._unable()
+        for name in self.wanted.get("ports", {}):
+            yield from self._port_obstacles(name, own)
+
+    def _port_obstacles(self, name: str, own: int) -> t.Iterator[Exception]:
+        port = get_link(self.namespace.socket, name)
+        option = f"ports[{name}]"
+        if port is None:
+            yield Missing(f"{option}: there is no link {name} in the same network namespace")
+        elif port.kind == "bridge" or name == "lo":
+            yield OptionError(option, "expected a link that can be a port; a bridge and the loopback cannot")
+        elif port.master and port.master != own:
+            other = get_link(self.namespace.socket, index=port.master)
+            if not self.options.get("adopt"):
+                yield OptionError(
+                    option,
+                    f"{name} is a port of {other.name if other else 'another link'} already; "
+                    "take it out there first, or set adopt to true",
+                )
+
+    def _unable(self) -> t.Iterator[Exception]:
+        """Attributes that the bridges of this kernel do not have; the kernel would ignore some of them in silence."""
+        named = {
+            f"ports[{port}].{option}" if port else option: option
+            for port, state in ((None, self.wanted), *self.wanted.get("ports", {}).items())
+            for option in state
+        }
+        if not {*named.values()} & (_VLAN_ABILITY | {"fdb_max_learned"}):
+            return
+        able = self._abilities()
+        for path, option in named.items():
+            needs = "vlan_default_pvid" if option in _VLAN_ABILITY else option
+            if needs in ("vlan_default_pvid", "fdb_max_learned") and needs not in able:
+                yield OptionError(path, "this kernel's bridges do not have it")
+
+    def _abilities(self) -> t.Container[str]:
+        if self.observed.exists:
+            return t.cast(Interface, self.observed.handle[0]).link.bridge()
+        from .._netlink.ability import bridge_attributes
+
+        return bridge_attributes()
+
+    # --- change ----------------------------------------------------------------
+
+    def create(self) -> list[Step]:
+        """The bridge by one message, then its alias, addresses, VLANs and ports."""
+        return [self.step(CREATE, self.requested(), self._create)]
+
+    def _create(self) -> None:
+        bridge: dict[str, int] = {}
+        for name, field in _ATTRIBUTES.items():
+            if name in self.wanted:
+                bridge.update(field.write(self.wanted[name]))
+        mac = self.wanted.get("mac", interface.stable_mac(self.kind, self.key))
+        settings = Settings(
+            name=self.name, mac=mac, mtu=self.wanted.get("mtu"), group=GROUP, txqlen=self.wanted.get("txqlen"),
+            bridge=bridge,
+        )  # fmt: skip
+        try:
+            create_bridge(self.namespace.socket, settings)
+        except OSError as error:
+            raise KernelError(f"create {self.target}", error) from error
+        self.observed = self.observe({})
+        self._furnish()
+
+    def _furnish(self) -> None:
+        """What the message of creation cannot carry; up comes last."""
+        done = ("mac", "mtu", "txqlen", *_ATTRIBUTES)
+        later = [change for change in self.requested() if change.path[0] not in done]
+        if "alias" not in self.wanted:
+            later.append(Change(("alias",), TABLE["alias"], None, ALIAS))
+        for step in self.change(sorted(later, key=lambda change: change.path == ("up",))):
+            step.run()
+
+    def change(self, changes: t.Sequence[Change]) -> list[Step]:
+        """All changes of VLANs of one port are one step, since they depend on each other."""
+        steps = []
+        seen: set[tuple[str, ...]] = set()
+        for change in changes:
+            if change.path[-1] not in _VLAN_OPTIONS:
+                steps += super().change([change])
+                continue
+            owner = change.path[:-1]
+            if owner not in seen:
+                seen.add(owner)
+                along = [each for each in changes if each.path[:-1] == owner and each.path[-1] in _VLAN_OPTIONS]
+                run = functools.partial(self._write_vlans, owner, {each.path[-1]: each.after for each in along})
+                steps.append(self.step(SET, along, run))
+        return steps
+
+    def write(self, change: Change) -> None:
+        """Set one option of the bridge, a port in or out, or one option of a port."""
+        live, _ports = self.observed.handle
+        option = change.path[0]
+        if option == "ports":
+            self._write_port(change)
+        elif option in _ATTRIBUTES:
+            self._set(live.link.index, option, change.after, bridge=_ATTRIBUTES[option].write(change.after))
+        else:
+            interface.write(live, TABLE[option], change.before, change.after)
+
+    def _write_port(self, change: Change) -> None:
+        name = change.path[1]
+        if len(change.path) == 2:
+            self._join(name, change.after) if change.after is not None else self._leave(name)
+        else:
+            index = self._index(name)
+            option = change.path[2]
+            self._set(index, f"{name}.{option}", change.after, bridge_port=PORTS[option].write(change.after))
+
+    def _join(self, name: str, options: State) -> None:
+        index = self._index(name)
+        self._set(index, name, "port", master=self.observed.handle[0].link.index)
+        for option, value in options.items():
+            if option not in _VLAN_OPTIONS and value is not None:
+                self._set(index, f"{name}.{option}", value, bridge_port=PORTS[option].write(value))
+        vlans = {option: options[option] for option in _VLAN_OPTIONS if option in options}
+        if vlans:
+            for option, value in _vlan_state(list_vlans(self.namespace.socket).get(index, ())).items():
+                self.noticed[f"ports[{name}].{option}"] = value
+            self._write_vlans(("ports", name), vlans)
+
+    def _leave(self, name: str) -> None:
+        link = get_link(self.namespace.socket, name)
+        if link is not None:
+            self._set(link.index, name, "no port", master=0)
+
+    def _index(self, name: str) -> int:
+        link = get_link(self.namespace.socket, name)
+        if link is None:
+            raise NsfleetError(f"port {name} of {self.target} is gone")
+        return link.index
+
+    def _set(self, index: int, what: str, value: t.Any, **settings: t.Any) -> None:
+        try:
+            set_link(self.namespace.socket, index, Settings(**settings))
+        except OSError as error:
+            raise KernelError(f"set {what} of {self.target} to {value!r}", error) from error
+
+    def _write_vlans(self, owner: tuple[str, ...], wanted: State) -> None:
+        """Bring the VLANs of a port, or of the bridge itself, to a set.
+
+        :param owner: ``("ports", NAME)``, or nothing for the bridge itself.
+        """
+        from .._netlink.vlan import apply_vlans
+
+        index = self._index(owner[1]) if owner else self.observed.handle[0].link.index
+        live = list_vlans(self.namespace.socket).get(index, [])
+        goal = {**_vlan_state(live), **{name: value for name, value in wanted.items() if value is not None}}
+        apply_vlans(self.namespace.fd, index, live, _vlan_set(goal), itself=not owner)
+
+    def delete(self) -> list[Step]:
+        """The bridge; its ports stay as they are, without it."""
+        return [Step(DELETE, self.target, (), self._delete)]
+
+    def _delete(self) -> None:
+        try:
+            delete_link(self.namespace.socket, self.observed.handle[0].link.index)
+        except OSError as error:
+            raise KernelError(f"remove {self.target}", error) from error
+
+    def mark(self, ours: bool) -> None:
+        """By the group of the bridge."""
+        self._set(self.observed.handle[0].link.index, "mark", ours, group=GROUP if ours else 0)
+
+
+def _port_state(port: Link, vlans: t.Mapping[int, t.Sequence[Vlan]]) -> State:
+    attributes = port.bridge_port()
+    state: State = {field.name: field.read(attributes) for field in PORT if field.read}
+    return {**state, **_vlan_state(vlans.get(port.index, ()))}
+
+
+# --- VLANs -------------------------------------------------------------------
+
+
+def _complete_vlans(state: State) -> None:
+    """One of the three options means the whole set; a pvid that is sent out with a tag is the exception to be named."""
+    if not _VLAN_OPTIONS & set(state):
+        return
+    pvid, vlans = state.setdefault("pvid", 0), state.setdefault("vlans", [])
+    untagged = state.setdefault("untagged", [])
+    if pvid and pvid not in vlan_numbers(vlans):
+        state["untagged"] = vlan_ranges([*untagged, str(pvid)])
+
+
+def _vlan_state(vlans: t.Iterable[Vlan]) -> State:
+    vlans = list(vlans)
+    return {
+        "pvid": next((vlan.vid for vlan in vlans if vlan.pvid), 0),
+        "vlans": vlan_ranges([str(vlan.vid) for vlan in vlans if not vlan.untagged]),
+        "untagged": vlan_ranges([str(vlan.vid) for vlan in vlans if vlan.untagged]),
+    }
+
+
+def _vlan_set(state: State) -> list[Vlan]:
+    tagged, untagged = set(vlan_numbers(state["vlans"])), set(vlan_numbers(state["untagged"]))
+    return [Vlan(vid, vid == state["pvid"], vid in untagged) for vid in sorted(tagged | untagged)]

@@ -1,0 +1,222 @@
+# PRIVATE to the nsfleet.linux collection: it may change at any time, do not import it from elsewhere.
+# Copyright (c) 2026, the nsfleet.linux authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What links of every kind have in common: fields, how they are read, how each is changed in place."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import socket as hosts
+import typing as t
+
+from .._model.addresses import interface_addresses, mac
+from .._model.errors import KernelError, OptionError
+from .._model.field import Field, State, Table
+from .._model.names import optional_interface_name
+from .._netlink import address, ethtool
+from .._netlink.link import Link, Settings, get_link, set_link
+from .policy import ALIAS
+
+if t.TYPE_CHECKING:
+    from .._netlink.namespace import Namespace
+
+
+class Interface:
+    """A live link and where it is.
+
+    :param namespace: the network namespace it is in.
+    :param link: the link itself.
+    """
+
+    def __init__(self, namespace: Namespace, link: Link) -> None:
+        self.namespace = namespace
+        self.link = link
+
+    @property
+    def addresses(self) -> list[str]:
+        """Its addresses in canonical form, without those that the kernel makes by itself."""
+        found = address.list_addresses(self.namespace.socket, self.link.index)
+        return sorted(each.cidr for each in found if each.link == self.link.index and not each.automatic)
+
+    @property
+    def offloads(self) -> dict[str, bool]:
+        """Its offloads that are there."""
+        return ethtool.read_offloads(self.namespace.fd, self.link.name)
+
+    @property
+    def master(self) -> str:
+        """Name of the bridge it is a port of, empty for none."""
+        if not self.link.master:
+            return ""
+        master = get_link(self.namespace.socket, index=self.link.master)
+        return master.name if master else ""
+
+    @property
+    def identity(self) -> list[int]:
+        """What tells it from any other link, as long as the host runs."""
+        return [*self.namespace.identity, self.link.index]
+
+
+def _mtu(value: int) -> int:
+    if not 68 <= value <= 65535:
+        raise ValueError(f"expected 68 to 65535 bytes, got {value}")
+    return value
+
+
+def _alias(value: str) -> str:
+    if len(value.encode()) > 255 or "\n" in value:
+        raise ValueError("expected one line of at most 255 bytes")
+    return value
+
+
+def _txqlen(value: int) -> int:
+    if value < 0:
+        raise ValueError(f"expected 0 or more packets, got {value}")
+    return value
+
+
+#: Options that links of every kind have. ``write`` gives the settings of one netlink message.
+FIELDS = (
+    Field("up", "bool", default=True, read=lambda live: live.link.up, write=lambda value: Settings(up=value)),
+    Field("mac", canonical=mac, read=lambda live: live.link.mac, write=lambda value: Settings(mac=value)),
+    Field(
+        "mtu", "int", canonical=_mtu, revert=1500,
+        read=lambda live: live.link.mtu, write=lambda value: Settings(mtu=value),
+    ),
+    Field(
+        "alias", canonical=_alias, revert=ALIAS,
+        read=lambda live: live.link.alias, write=lambda value: Settings(alias=value),
+    ),
+    Field(
+        "txqlen", "int", canonical=_txqlen, revert=1000,
+        read=lambda live: live.link.txqlen, write=lambda value: Settings(txqlen=value),
+    ),
+    Field(
+        "addrgenmode", choices=("eui64", "none", "random"), revert="eui64",
+        read=lambda live: live.link.addrgenmode, write=lambda value: Settings(addrgenmode=value),
+    ),
+    Field(
+        "addresses", "list", elements="str", canonical=interface_addresses, revert=[],
+        read=lambda live: live.addresses,
+    ),
+)  # fmt: skip
+
+#: Membership in a bridge of the same namespace; an empty name: of none.
+MASTER = Field("master", canonical=optional_interface_name, revert="", read=lambda live: live.master)
+
+#: Offloads that matter for virtual links, by the names that ethtool(8) abbreviates them to.
+OFFLOADS = Table(tuple(Field(name, "bool", revert=True) for name in ethtool.OFFLOADS))
+
+
+def read(table: Table, live: Interface, known: t.Container[str]) -> State:
+    """The options of a link as they are.
+
+    :param known: options that the task names or named; offloads cost a call each and are read only for these.
+    """
+    state = table.read(live)
+    if "offloads" in known:
+        state["offloads"] = live.offloads
+    return state
+
+
+def write(live: Interface, field: Field, before: t.Any, after: t.Any) -> None:
+    """Set one option of a link.
+
+    :raises KernelError: the kernel refused.
+    """
+    doing = f"set {field.name} of {live.link.name}"
+    try:
+        if field.name == "addresses":
+            _write_addresses(live, before or live.addresses, after)
+        elif field.name == "name":
+            rename(live, after)
+        elif field.name == "master":
+            set_link(live.namespace.socket, live.link.index, Settings(master=master_index(live.namespace, after)))
+        elif field in OFFLOADS.fields:
+            ethtool.set_offload(live.namespace.fd, live.link.name, field.name, after)
+        else:
+            set_link(live.namespace.socket, live.link.index, field.write(after))
+    except OSError as error:
+        raise KernelError(f"{doing} to {after!r}", error) from error
+
+
+def _write_addresses(live: Interface, before: t.Sequence[str], after: t.Sequence[str]) -> None:
+    """Add before removing, so that the link is never without one it keeps; same address, other prefix: the reverse."""
+    sock, index = live.namespace.socket, live.link.index
+    kept = {cidr.partition("/")[0] for cidr in after}
+    gone = [cidr for cidr in before if cidr not in after]
+    for cidr in gone:
+        if cidr.partition("/")[0] in kept:
+            address.remove_address(sock, index, cidr)
+    for cidr in after:
+        if cidr not in before:
+            address.add_address(sock, index, cidr)
+    for cidr in gone:
+        if cidr.partition("/")[0] not in kept:
+            _remove_if_there(live, cidr)
+    for cidr in set(after).difference(live.addresses):  # secondary ones, gone with their primary one
+        address.add_address(sock, index, cidr)
+
+
+def _remove_if_there(live: Interface, cidr: str) -> None:
+    """Secondary IPv4 addresses go with their primary one unless ``promote_secondaries`` is on."""
+    try:
+        address.remove_address(live.namespace.socket, live.link.index, cidr)
+    except OSError as error:
+        if error.errno != errno.EADDRNOTAVAIL:
+            raise
+
+
+def rename(live: Interface, name: str) -> None:
+    """Give a link another name; kernels before 6.2 want it down for that."""
+    sock, index = live.namespace.socket, live.link.index
+    try:
+        set_link(sock, index, Settings(name=name))
+    except OSError as error:
+        if error.errno != errno.EBUSY:
+            raise
+        set_link(sock, index, Settings(up=False))
+        set_link(sock, index, Settings(name=name))
+        set_link(sock, index, Settings(up=True))
+    live.link = get_link(sock, index=index) or live.link
+
+
+def master_index(namespace: Namespace, name: str) -> int:
+    """Index of the bridge of a name, 0 for the empty name.
+
+    :raises OSError: there is no such link (``ENODEV``).
+    """
+    if not name:
+        return 0
+    master = get_link(namespace.socket, name)
+    if master is None:
+        raise OSError(errno.ENODEV, f"there is no link {name}")
+    return master.index
+
+
+def stable_mac(*parts: str) -> str:
+    """An address of our own for a link that the task gives none: the same on every run, another on every host.
+
+    Without one the kernel draws a random address, udev may replace it, and a bridge follows its ports.
+    The second-lowest bit of the first byte says that it is locally administered (IEEE 802c).
+    """
+    words = "\0".join((hosts.gethostname(), *parts)).encode()
+    return "02:" + hashlib.sha256(words).digest()[:5].hex(":")
+
+
+def taken_addresses(namespace: Namespace, wanted: t.Iterable[str], own: int, option: str) -> t.Iterator[OptionError]:
+    """Wanted addresses that another link of the namespace has.
+
+    :param own: index of the link that is to have them, 0 if it is not there yet.
+    :param option: path of the option, for the error.
+    """
+    bearers = {
+        each.cidr.partition("/")[0]: each.link for each in address.list_addresses(namespace.socket) if each.link != own
+    }
+    for number, cidr in enumerate(wanted):
+        index = bearers.get(cidr.partition("/")[0])
+        other = get_link(namespace.socket, index=index) if index else None
+        if other is not None:
+            yield OptionError(f"{option}[{number}]", f"{cidr} is an address of {other.name} already; choose another")

@@ -1,0 +1,41 @@
+# Copyright (c) 2026, the nsfleet.linux authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Every case starts and ends on a host without any object of ours; it fails if it leaves one."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import typing as t
+
+import pytest
+from support import world
+
+
+@pytest.fixture(scope="session", autouse=True)
+def ip_netns_was_here() -> None:
+    """ip-netns(8) mounts its directory when it is first used, and leaves it so: that is no change of ours."""
+    world.sh("ip netns add first && ip netns delete first")
+
+
+@pytest.fixture(autouse=True)
+def clean_host() -> t.Iterator[None]:
+    """Fail where a case leaves something behind after it removed its objects."""
+    if not os.environ.get("NSFLEET_SANDBOX"):
+        pytest.fail("these cases change the host: run them by 'make test-cases', which gives them one of their own")
+    before = world.snapshot()
+    yield
+    after = world.snapshot()
+    wipe()
+    assert world.difference(before, after) == [], "the case left something on the host"
+
+
+def wipe() -> None:
+    """Remove what a case made, by other means than the collection."""
+    for name in world.namespaces():
+        subprocess.run(["ip", "netns", "delete", name], check=False)
+    for link in world.ask("ip -j link"):
+        if link["ifname"] not in ("lo", "eth0"):
+            subprocess.run(["ip", "link", "delete", link["ifname"]], capture_output=True, check=False)
+    world.sh("rm -rf /run/nsfleet /etc/netns")

@@ -1,0 +1,35 @@
+# Copyright (c) 2026, the nsfleet.linux authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What this host can do, found out without the collection; what it lacks is tested in the virtual machines."""
+
+from __future__ import annotations
+
+import functools
+import os
+import subprocess
+
+import pytest
+
+PROBES = {
+    "vlan filtering of bridges": "unshare -n ip link add probe type bridge vlan_filtering 1",
+    "vlan links": "unshare -n sh -c 'ip link add p0 type veth peer name p1 && ip link add link p0 p0.5 type vlan id 5'",
+    "systemd as init": "test -d /run/systemd/system",
+    "cgroup v2 controllers": "grep -q memory /sys/fs/cgroup/cgroup.controllers",
+    "cgroup v1 controllers": "test -e /sys/fs/cgroup/memory/memory.limit_in_bytes",
+    "a limit of learned addresses of bridges": (
+        "unshare -n sh -c 'ip link add p type bridge && ip -d link show p | grep -q fdb_max_learned'"
+    ),
+}
+
+
+@functools.cache
+def has(ability: str) -> bool:
+    """Whether this host has an ability."""
+    return subprocess.run(["sh", "-c", PROBES[ability]], capture_output=True, check=False).returncode == 0
+
+
+def need(ability: str) -> None:
+    """Skip the test where the host truly lacks something, and say what."""
+    if ability and not has(ability):
+        pytest.skip(f"this host ({os.uname().release}) lacks {ability}; the test hosts have it (make test-hosts)")

@@ -1,0 +1,138 @@
+# Copyright (c) 2026, the nsfleet.linux authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the host looks like to witnesses that are not ours: iproute2, nft, mount tables, cgroupfs and file systems."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import typing as t
+
+#: Counters and clocks, which change by themselves.
+VOLATILE = frozenset({
+    "bridge_id", "carrier_changes", "carrier_down_count", "carrier_up_count", "config_pending",
+    "designated_root", "fdb_n_learned", "forward_delay_timer", "gc_timer", "handle", "hello_timer",
+    "hold_timer", "message_age_timer", "multicast", "operstate", "preferred_life_time", "state", "stats",
+    "stats64", "tcn_timer", "tentative", "topology_change", "topology_change_timer", "valid_life_time",
+})  # fmt: skip
+#: How names of files in cgroupfs end that hold what somebody set.
+LIMITS = ("max", "limit", "shares", "weight", "quota", "period", "cpus", "mems", "high", "low", "min", "list", "freeze")
+FOLDERS = ("/run/nsfleet", "/run/netns", "/var/lib/nsfleet", "/etc/netns", "/.sandbox/upper/etc", "/.sandbox/upper/var")
+
+
+def sh(command: str) -> str:
+    """Run a shell command and give its output.
+
+    :raises AssertionError: it failed.
+    """
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
+    return done.stdout
+
+
+def ask(command: str) -> t.Any:
+    """Run a command that prints JSON."""
+    output = sh(command).strip()
+    return json.loads(output) if output else []
+
+
+def link(name: str, netns: str = "") -> dict[str, t.Any]:
+    """One link as ``ip -j -d`` shows it."""
+    where = f"-n {netns}" if netns else ""
+    return t.cast("dict[str, t.Any]", ask(f"ip {where} -j -d link show dev {name}")[0])
+
+
+def addresses(name: str, netns: str = "") -> list[str]:
+    """Addresses of a link as ``ip -j`` shows them, without link-local ones."""
+    where = f"-n {netns}" if netns else ""
+    found = ask(f"ip {where} -j addr show dev {name}")[0]["addr_info"]
+    return sorted(f"{each['local']}/{each['prefixlen']}" for each in found if each.get("scope") != "link")
+
+
+def exists(name: str, netns: str = "") -> bool:
+    """Whether there is a link of that name."""
+    where = ["-n", netns] if netns else []
+    command = ["ip", *where, "link", "show", "dev", name]
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+
+def namespaces() -> list[str]:
+    """Names of all network namespaces as ``ip netns`` shows them."""
+    return sorted(each["name"] for each in ask("ip -j netns"))
+
+
+def snapshot() -> dict[str, t.Any]:
+    """The whole host, for a comparison of before and after."""
+    places = ["", *(name for name in namespaces() if os.path.ismount(f"/run/netns/{name}"))]
+    return {
+        "links": {place: _ip(place, "-d link") for place in places},
+        "addresses": {place: _ip(place, "addr") for place in places},
+        "routes": {place: _ip(place, "route show table all") for place in places},
+        "names": namespaces(),
+        "mounts": _mounts(),
+        "groups": _groups(),
+        "files": {folder: _tree(folder) for folder in FOLDERS},
+        "tables": sh("nft list ruleset 2>/dev/null || true"),
+    }
+
+
+def _ip(place: str, what: str) -> t.Any:
+    where = f"-n {place}" if place else ""
+    return _steady(ask(f"ip {where} -j {what}"))
+
+
+def _steady(value: t.Any) -> t.Any:
+    if isinstance(value, dict):
+        return {key: _steady(item) for key, item in value.items() if key not in VOLATILE}
+    return [_steady(item) for item in value] if isinstance(value, list) else value
+
+
+def _mounts() -> list[str]:
+    with open("/proc/self/mountinfo", encoding="utf-8") as lines:
+        return [" ".join(line.split()[3:]) for line in lines]
+
+
+def _groups() -> dict[str, dict[str, str]]:
+    found = {}
+    for folder, _folders, names in os.walk("/sys/fs/cgroup"):
+        if "nsfleet" in folder or "case" in folder:
+            found[folder] = {name: _content(os.path.join(folder, name)) for name in names if _is_setting(name)}
+    return found
+
+
+def _is_setting(name: str) -> bool:
+    return name.endswith(LIMITS) or name in ("cgroup.procs", "freezer.state", "cgroup.subtree_control")
+
+
+def _content(path: str) -> str:
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read()
+    except OSError as error:
+        return str(error.errno)
+
+
+def _tree(folder: str) -> dict[str, t.Any]:
+    found: dict[str, t.Any] = {}
+    for place, folders, names in os.walk(folder):
+        for name in (*folders, *names):
+            path = os.path.join(place, name)
+            info = os.lstat(path)
+            found[path] = (info.st_mode, info.st_uid, info.st_size, info.st_mtime_ns if name in names else 0)
+    return found
+
+
+def difference(before: t.Any, after: t.Any, path: str = "") -> list[str]:
+    """What differs between two snapshots, a line each."""
+    if isinstance(before, dict) and isinstance(after, dict):
+        keys = sorted({*before, *after}, key=str)
+        return [
+            line
+            for key in keys
+            for line in difference(before.get(key, "(nothing)"), after.get(key, "(nothing)"), f"{path} > {key}")
+        ]
+    if isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
+        return [line for one, other in zip(before, after) for line in difference(one, other, path)]
+    return [] if before == after else [f"{path}: {before!r} -> {after!r}"]
