@@ -34,3 +34,23 @@ def syscall(number: int, *arguments: t.Any) -> int:
     """
     widened = [ctypes.c_long(value) if isinstance(value, int) else value for value in arguments]
     return call("syscall", ctypes.c_long(number), *widened)
+
+
+#: Numbers of system calls that differ by machine; newer ones have the same number everywhere.
+_NUMBERS: t.Final = {
+    "pivot_root": {"x86_64": 155, "aarch64": 41, "riscv64": 41, "ppc64le": 203, "s390x": 217, "armv7l": 218},
+    "execveat": {"x86_64": 322, "aarch64": 281, "riscv64": 281, "ppc64le": 362, "s390x": 354, "armv7l": 387},
+    "capset": {"x86_64": 126, "aarch64": 91, "riscv64": 91, "ppc64le": 184, "s390x": 185, "armv7l": 185},
+}
+
+
+def number(name: str) -> int:
+    """The number of a system call on this machine.
+
+    :raises OSError: ``ENOSYS``: nobody has looked it up for this kind of machine.
+    """
+    machine = os.uname().machine
+    try:
+        return _NUMBERS[name][machine]
+    except KeyError:
+        raise OSError(38, f"the number of {name} is not known for {machine}") from None

@@ -1,0 +1,101 @@
+# PRIVATE to the nsfleet.linux collection: it may change at any time, do not import it from elsewhere.
+# Copyright (c) 2026, the nsfleet.linux authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Paths inside a root that somebody else fills: openat2(2), so that no link leads out of it."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import struct
+
+from .syscall import syscall
+
+_OPENAT2 = 437
+_NO_MAGIC_LINKS, _NO_SYMLINKS, _IN_ROOT = 0x02, 0x04, 0x10
+
+#: Largest file that is read out of a root, bytes.
+LARGEST = 1 << 20
+
+
+def open_in(root: int, path: str, flags: int, mode: int = 0, follow: bool = True) -> int:
+    """Open a path as a process would whose root directory is ``root``.
+
+    :param root: descriptor of the directory.
+    :param path: absolute or relative to it.
+    :param mode: of a file that ``flags`` create.
+    :param follow: whether symbolic links on the way are followed (inside the root); magic links never are.
+    :returns: file descriptor, closed on exec.
+    :raises OSError: ``ENOENT``, ``ELOOP`` for a link that may not be followed, and others.
+    """
+    resolve = _IN_ROOT | _NO_MAGIC_LINKS | (0 if follow else _NO_SYMLINKS)
+    how = struct.pack("=QQQ", flags | os.O_CLOEXEC, mode, resolve)
+    words = os.fsencode(path.lstrip("/") or ".")
+    while True:
+        try:
+            return syscall(_OPENAT2, root, words, how, len(how))
+        except OSError as error:
+            if error.errno != errno.EAGAIN:  # a rename somewhere on the system while ".." was resolved
+                raise OSError(error.errno, error.strerror, path) from None
+
+
+def make_directory(root: int, path: str, mode: int = 0o755) -> int:
+    """Open a directory, and make what is missing on the way.
+
+    :returns: descriptor (O_PATH), closed on exec.
+    :raises OSError: something on the way is no directory.
+    """
+    missing = []
+    parts = [part for part in path.split("/") if part not in ("", ".")]
+    while True:
+        try:
+            here = open_in(root, "/".join(parts), os.O_PATH | os.O_DIRECTORY)
+            break
+        except FileNotFoundError:
+            missing.append(parts.pop())
+    for name in reversed(missing):
+        try:
+            os.mkdir(name, mode, dir_fd=here)
+        except FileExistsError:  # a dangling link, or somebody was faster
+            pass
+        parts.append(name)
+        os.close(here)
+        here = open_in(root, "/".join(parts), os.O_PATH | os.O_DIRECTORY)
+    return here
+
+
+def make_file(root: int, path: str) -> int:
+    """Open a file that something is to be mounted on, and make it, empty, if it is missing.
+
+    :returns: descriptor (O_PATH), closed on exec.
+    :raises OSError: there is no such place.
+    """
+    try:
+        return open_in(root, path, os.O_PATH)
+    except FileNotFoundError:
+        pass
+    os.close(make_directory(root, os.path.dirname(path)))
+    os.close(open_in(root, path, os.O_WRONLY | os.O_CREAT, 0o644))
+    return open_in(root, path, os.O_PATH)
+
+
+def read_file(root: int, path: str) -> str | None:
+    """The text of a small regular file in the root; ``None`` if there is none.
+
+    What is there may have been put there to hurt: a fifo never blocks, a device is never read, a giant is cut off.
+
+    :raises OSError: it is too large (``EFBIG``), or no regular file (``EINVAL``).
+    """
+    try:
+        fd = open_in(root, path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    with open(fd, "rb") as file:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            raise OSError(errno.EINVAL, "expected a regular file", path)
+        data = file.read(LARGEST + 1)
+    if len(data) > LARGEST:
+        raise OSError(errno.EFBIG, f"expected a file of at most {LARGEST} bytes", path)
+    return data.decode("utf-8", "surrogateescape")

@@ -1,0 +1,320 @@
+# PRIVATE to the nsfleet.linux collection: it may change at any time, do not import it from elsewhere.
+# Copyright (c) 2026, the nsfleet.linux authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A container: options to an OCI bundle to a running, isolated process, and back from all three.
+
+What the kernel can say of a running container is asked of the kernel: whether it runs, its host name, limits, mounts,
+kernel parameters, whose namespaces it is in. The rest is read from its bundle.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import stat
+import typing as t
+
+from .._kernel import netns
+from .._model.errors import InvalidOptions, Missing, NsfleetError, OptionError
+from .._model.field import LIVE, RESTART, Field, State, Table
+from .._model.resource import CREATE, DELETE, SET, Change, Observation, Resource, Step
+from .._runtime import state as states
+from .._runtime.bundle import Bundle
+from .._runtime.spec import VERSION, Spec
+from . import container_live, limits
+from .container_fields import ASKED, FIELDS, wanted_capabilities
+from .policy import POLICY
+
+_DEFAULT_DEVICES: t.Final = ["deny a *:* rwm"]
+
+TABLE = Table(
+    (
+        *ASKED,
+        Field("state", choices=("present", "started", "stopped", "restarted", "absent"), default="started",
+              stateful=False),
+        *FIELDS,
+        *limits.LIMITS,
+        # What is said by the state that the task asks for.
+        Field("running", "bool", option=False),
+        Field("supervised", "bool", option=False),
+        Field("current", "bool", option=False, effect=RESTART),
+        *(field for field in POLICY if field.name != "state"),
+    )
+)  # fmt: skip
+_LIMITS = Table(limits.LIMITS)
+_BUNDLE_FIELDS = Table(FIELDS)
+_NEEDS_PRIVATE_MOUNTS = ("rootfs", "overlay", "read_only", "mounts", "masked_paths", "readonly_paths", "idmap")
+
+
+class Container(Resource):
+    """A container."""
+
+    kind = "container"
+    table = TABLE
+    root = "/var/lib/nsfleet"
+
+    def __init__(self, options: t.Mapping[str, t.Any]) -> None:
+        super().__init__(options)
+        self.bundle = Bundle(self.given["name"])
+        if not self.absent:
+            self._complete()
+            self._check()
+
+    @property
+    def domain(self) -> str:  # type: ignore[override]
+        """Containers do not wait for each other."""
+        return os.path.join("containers", self.name)
+
+    # --- what is wanted ----------------------------------------------------------
+
+    def _complete(self) -> None:
+        """A container is described as a whole: what the task leaves out has its default."""
+        wanted = self.wanted
+        spec = self._empty_spec()
+        for field in FIELDS:
+            if field.name not in wanted and field.read is not None:
+                wanted[field.name] = field.read(spec)
+        wanted["namespaces"] = {
+            field.name: wanted["namespaces"].get(field.name, field.default)
+            for field in t.cast(Table, _BUNDLE_FIELDS["namespaces"].table).fields
+        }
+        wanted["hostname"] = wanted["hostname"] or self.name
+        wanted["capabilities"] = wanted_capabilities(self.given.get("cap_add"), self.given.get("cap_drop"))
+        if wanted["oom_score_adj"] is None:
+            del wanted["oom_score_adj"]
+        if self.options.get("state") != "present":
+            wanted["running"] = self.options.get("state") != "stopped"
+        if wanted.get("running"):
+            wanted.update(supervised=True, current=True)
+
+    @staticmethod
+    def _empty_spec() -> Spec:
+        return {
+            "ociVersion": VERSION,
+            "root": {},
+            "process": {"user": {"uid": 0, "gid": 0}, "env": []},
+            "linux": {"namespaces": []},
+            "annotations": {},
+        }
+
+    def _check(self) -> None:
+        """What can be told from the options alone."""
+        errors = [*self._check_namespaces(), *self._check_mappings()]
+        if not self.wanted["command"]:
+            errors.append(OptionError("command", "expected the program to run and its arguments, as a list"))
+        if errors:
+            raise InvalidOptions(errors)
+
+    def _check_namespaces(self) -> t.Iterator[OptionError]:
+        spaces = self.wanted["namespaces"]
+        if spaces["mount"] == "private":
+            if "rootfs" not in self.given and self.options.get("rootfs") is None:
+                yield OptionError("rootfs", "expected the directory of the root file system")
+        else:
+            for option in _NEEDS_PRIVATE_MOUNTS:
+                if option in self.given:
+                    yield OptionError(option, f"needs namespaces.mount to be private, not {spaces['mount']}")
+        owners = {"hostname": "uts", "domainname": "uts"}
+        for option, kind in owners.items():
+            if option in self.given and spaces[kind] != "private":
+                yield OptionError(option, f"needs namespaces.{kind} to be private, not {spaces[kind]}")
+        for name in self.wanted["sysctls"]:
+            kind = container_live.sysctl_namespace(name)
+            if spaces[kind] == "host":
+                yield OptionError(f"sysctls[{name}]", f"needs namespaces.{kind} not to be the host's")
+        if any(self.wanted["time_offsets"].values()) and spaces["time"] != "private":
+            yield OptionError("time_offsets", f"needs namespaces.time to be private, not {spaces['time']}")
+
+    def _check_mappings(self) -> t.Iterator[OptionError]:
+        private = self.wanted["namespaces"]["user"] == "private"
+        for option in ("uid_mappings", "gid_mappings"):
+            entries = self.wanted[option]
+            if private and not entries:
+                yield OptionError(option, "expected at least one mapping, since namespaces.user is private")
+            if entries and not private:
+                yield OptionError(option, "needs namespaces.user to be private")
+            if entries and not any(entry["container_id"] == 0 for entry in entries):
+                yield OptionError(option, "expected a mapping of id 0, which prepares the container")
+        if self.wanted["idmap"] and not private:
+            yield OptionError("idmap", "needs namespaces.user to be private")
+
+    def compose(self) -> Spec:
+        """The bundle's description of what is wanted."""
+        spec = self._empty_spec()
+        for field in FIELDS:
+            if field.name in self.wanted:
+                field.write(spec, self.wanted[field.name])
+        spec["linux"]["cgroupsPath"] = os.path.join(self.wanted["cgroup_parent"], self.name)
+        spec["linux"]["resources"] = {"unified": limits.settings(self.wanted)}
+        if self.wanted["namespaces"]["mount"] != "private":
+            spec["linux"].update(maskedPaths=[], readonlyPaths=[])
+        return spec
+
+    # --- observe -----------------------------------------------------------------
+
+    def observe(self, last: State) -> Observation:
+        """Read the bundle, and of a running container what the kernel says of it."""
+        if not self.bundle.exists:
+            return Observation(None)
+        bundle = Bundle(self.name)
+        spec, known = bundle.spec, states.load(self.name)
+        state = _BUNDLE_FIELDS.read(spec)
+        state.update(limits.from_settings(spec["linux"].get("resources", {}).get("unified", {})))
+        state["running"] = known.running
+        if known.running:
+            state.update(supervised=known.supervised, current=known.digest == bundle.digest)
+            container_live.correct(state, known.first.pid, spec, self._named_limits())
+        return Observation(state, True, {"name": self.name}, (bundle, known))
+
+    def _named_limits(self) -> set[str]:
+        return {field.name for field in limits.LIMITS if field.name in {**self.wanted, **self.applied}}
+
+    # --- preflight ---------------------------------------------------------------
+
+    def preflight(self, steps: t.Sequence[Step]) -> t.Iterable[Exception]:
+        """Root file system, sources of mounts, namespaces, the program, limits."""
+        if self.absent:
+            return
+        yield from self._missing_files()
+        yield from self._missing_namespaces()
+        yield from limits.preflight(self.wanted)
+
+    def _missing_files(self) -> t.Iterator[Exception]:
+        if self.wanted["namespaces"]["mount"] != "private":
+            return
+        rootfs = self.wanted["rootfs"]
+        if not os.path.isdir(rootfs):
+            yield Missing(f"rootfs: there is no directory {rootfs}")
+            return
+        for place, entry in self.wanted["mounts"].items():
+            if entry["type"] == "bind" and not os.path.exists(entry["source"]):
+                yield Missing(f"mounts[{place}].source: there is no {entry['source'] or 'source given'}")
+        command = self.wanted["command"][0]
+        if command.startswith("/") and not any(command.startswith(place) for place in self.wanted["mounts"]):
+            yield from self._missing_command(rootfs, command)
+
+    @staticmethod
+    def _missing_command(rootfs: str, command: str) -> t.Iterator[Exception]:
+        from .._kernel.path import open_in
+
+        root = os.open(rootfs, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            found = open_in(root, command, os.O_PATH)
+            executable = stat.S_ISREG(os.fstat(found).st_mode) and os.fstat(found).st_mode & 0o111
+            os.close(found)
+            if not executable:
+                yield OptionError("command", f"{command} is no program in the root file system {rootfs}")
+        except OSError:
+            yield OptionError("command", f"there is no {command} in the root file system {rootfs}")
+        finally:
+            os.close(root)
+
+    def _missing_namespaces(self) -> t.Iterator[Exception]:
+        for option, where in self.wanted["namespaces"].items():
+            if where in ("private", "host"):
+                continue
+            path = where if where.startswith("/") else os.path.join(netns.DIRECTORY, where)
+            if not os.path.exists(path):
+                yield Missing(f"namespaces.{option}: there is no namespace {where}")
+
+    # --- change ------------------------------------------------------------------
+
+    def requested(self) -> list[Change]:
+        """What the task says; that a running container is supervised goes without saying."""
+        silent = {"supervised", "current"}
+        return [
+            change for change in super().requested()
+            if change.path[0] not in silent and (change.path[0] in self.given or change.path[0] == "running")
+        ]  # fmt: skip
+
+    def create(self) -> list[Step]:
+        """The bundle, and if it is to run, its start."""
+        return [self.step(CREATE, self.requested(), self._create)]
+
+    def _create(self) -> None:
+        self._configure()
+        if self.wanted.get("running"):
+            self._start()
+
+    def change(self, changes: t.Sequence[Change]) -> list[Step]:
+        """What the kernel can change under a running container is changed one by one; the rest by one restart."""
+        running = bool((self.observed.state or {}).get("running"))
+        last = [change for change in changes if change.path[0] in ("running", "supervised")]
+        hard = [change for change in changes if change.field.effect != LIVE]
+        soft = [change for change in changes if change not in last and change not in hard]
+        if running and hard:
+            return [self.step(SET, [*hard, *soft, *last], self._restart)]
+        steps = []
+        if running:
+            steps += [self.step(SET, (change,), functools.partial(self.write, change)) for change in soft]
+        elif soft or hard:
+            steps.append(self.step(SET, [*hard, *soft], self._configure))
+        return [*steps, *(self.step(SET, (change,), functools.partial(self.write, change)) for change in last)]
+
+    def recreate(self, changes: t.Sequence[Change]) -> list[Step]:
+        """Another root file system: what the container wrote into the old one goes with it."""
+        return [self.step(SET, changes, self._recreate)]
+
+    def write(self, change: Change) -> None:
+        """Make one change to a running container, and put it into the bundle."""
+        option = change.path[0]
+        if option == "running":
+            self._start() if change.after else self._stop()
+        elif option == "supervised":
+            from .._runtime import lifecycle
+
+            lifecycle.supervise(self.bundle)
+        else:
+            _bundle, known = self.observed.handle
+            container_live.change(change, known.first.pid, self.compose())
+            self._configure()
+
+    def _configure(self) -> None:
+        self.bundle = Bundle(self.name)
+        self.bundle.write(self.compose())
+
+    def _start(self) -> None:
+        from .._runtime import lifecycle
+
+        lifecycle.start(self.bundle)
+
+    def _stop(self) -> None:
+        from .._runtime import lifecycle
+
+        lifecycle.stop(self.bundle)
+
+    def _restart(self) -> None:
+        """The old description says how it is to be stopped."""
+        if (self.observed.state or {}).get("running"):
+            self._stop()
+        self._create()
+
+    def _recreate(self) -> None:
+        if (self.observed.state or {}).get("running"):
+            self._stop()
+        self.bundle.forget_layer()
+        self._create()
+
+    def delete(self) -> list[Step]:
+        """The process, its control group, the bundle."""
+        return [Step(DELETE, self.target, (), self._delete)]
+
+    def _delete(self) -> None:
+        from .._runtime import archive, lifecycle
+
+        lifecycle.remove(self.bundle)
+        archive.remove_unused()
+
+    def mark(self, ours: bool) -> None:
+        """A container's bundle is its mark: there is no container of somebody else's."""
+
+    def shown(self) -> State:
+        """The container as it is, with its processes."""
+        found = super().shown()
+        if self.observed.exists:
+            _bundle, known = self.observed.handle
+            found.update(
+                pid=known.first.pid if known.running else None, exit_code=known.exit_code, restarts=known.restarts
+            )
+        return found

@@ -1,0 +1,494 @@
+# PRIVATE to the nsfleet.linux collection: it may change at any time, do not import it from elsewhere.
+# Copyright (c) 2026, the nsfleet.linux authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Options of a container and what each is in the OCI bundle: one table for both directions.
+
+``read`` takes the bundle's description (``config.json``) and gives the option; ``write`` puts the option into a
+description. The description is complete: an option that the task does not give has its default there, so that what
+disappears from a task disappears from the container without any memory of it.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import typing as t
+
+from .._kernel.capability import NAMES as CAPABILITY_NAMES
+from .._kernel.sysctl import canonical_value, parameter_path
+from .._model.field import RECREATE, RESTART, Field, State, Table
+from .._model.names import container_name, netns_reference
+from .._runtime.spec import CAPABILITIES, MASKED_PATHS, MOUNTS, PATH, READONLY_PATHS, Spec, annotate, annotation
+
+_PRIVATE, _HOST = "private", "host"
+_NETNS_DIRECTORY = "/run/netns/"
+_UNLIMITED = 2**64 - 1
+
+#: Option name of a namespace to its type in the runtime-spec.
+NAMESPACES: t.Final = {
+    "mount": "mount", "pid": "pid", "ipc": "ipc", "uts": "uts", "net": "network", "cgroup": "cgroup", "user": "user",
+    "time": "time",
+}  # fmt: skip
+_SHARED_BY_DEFAULT = ("user", "time")
+
+#: Resource limits by their names in getrlimit(2), without ``RLIMIT_``, lower case.
+RLIMITS: t.Final = (
+    "as", "core", "cpu", "data", "fsize", "locks", "memlock", "msgqueue", "nice", "nofile", "nproc", "rss", "rtprio",
+    "rttime", "sigpending", "stack",
+)  # fmt: skip
+
+#: Kernel parameters that a container can have of its own, by the namespace that has them.
+_SYSCTLS_OF: t.Final = {
+    "net": ("net/",),
+    "ipc": ("kernel/msg", "kernel/sem", "kernel/shm", "fs/mqueue/"),
+}
+
+
+# --- canonical forms ---------------------------------------------------------
+
+
+def absolute_path(value: str) -> str:
+    """A path from the root, without detours.
+
+    :raises ValueError: it is not absolute.
+    """
+    if not value.startswith("/") or "\0" in value:
+        raise ValueError(f"expected a path from the root such as /srv/web, got {value!r}")
+    return posixpath.normpath(value)
+
+
+def _command(values: t.Sequence[str]) -> list[str]:
+    if any("\0" in str(value) for value in values):
+        raise ValueError("expected words without a zero byte")
+    return [str(value) for value in values]
+
+
+def _environment(values: t.Mapping[str, t.Any]) -> State:
+    for name, value in values.items():
+        if not str(name) or "=" in str(name) or "\0" in f"{name}{value}":
+            raise ValueError(f"expected names without '=' and values without a zero byte, got {name!r}")
+    return {"PATH": PATH, **{str(name): str(value) for name, value in values.items()}}
+
+
+def _user(value: str) -> str:
+    words = str(value)
+    parts = words.split(":")
+    if not words or len(parts) > 2 or not all(parts) or any(character in words for character in " \n\0,"):
+        raise ValueError(f"expected a user such as nginx, nginx:www, 1000 or 1000:1000, got {value!r}")
+    return words
+
+
+def _users(values: t.Sequence[str]) -> list[str]:
+    for value in values:
+        if ":" in _user(value):
+            raise ValueError(f"expected the name or number of a group, got {value!r}")
+    return [str(value) for value in values]
+
+
+def _host_name(value: str) -> str:
+    if not 0 < len(value.encode()) <= 64 or any(character.isspace() or character in "\0/" for character in value):
+        raise ValueError(f"expected a name of 1 to 64 bytes without spaces and '/', got {value!r}")
+    return value
+
+
+def _domain_name(value: str) -> str:
+    return _host_name(value) if value else ""
+
+
+def _namespace(value: str) -> str:
+    if value in (_PRIVATE, _HOST) or value.startswith("/"):
+        return value
+    raise ValueError(f"expected private, host, or the path of a namespace such as /proc/1234/ns/ipc, got {value!r}")
+
+
+def _net_namespace(value: str) -> str:
+    if value in (_PRIVATE, _HOST):
+        return value
+    reference = netns_reference(value)
+    return f"/proc/{reference}/ns/net" if reference.isdigit() else reference.removeprefix(_NETNS_DIRECTORY)
+
+
+def capability_names(values: t.Sequence[str]) -> list[str]:
+    """Names of capabilities with their prefix, sorted; ``ALL`` stands for all of them.
+
+    :raises ValueError: one is no capability.
+    """
+    found = set()
+    for value in values:
+        name = value.upper() if value.upper().startswith("CAP_") else f"CAP_{value.upper()}"
+        if name == "CAP_ALL":
+            found.update(CAPABILITY_NAMES)
+        elif name in CAPABILITY_NAMES:
+            found.add(name)
+        else:
+            raise ValueError(f"expected a capability such as NET_ADMIN or CAP_NET_ADMIN, or ALL, got {value!r}")
+    return sorted(found)
+
+
+def _paths(values: t.Sequence[str]) -> list[str]:
+    return sorted({absolute_path(value) for value in values})
+
+
+def _rlimits(values: t.Mapping[str, t.Any]) -> State:
+    return {_rlimit_name(str(name)): _rlimit(value) for name, value in values.items()}
+
+
+def _rlimit_name(name: str) -> str:
+    short = name.lower().removeprefix("rlimit_")
+    if short not in RLIMITS:
+        raise ValueError(f"expected one of {', '.join(RLIMITS)}, got {name!r}")
+    return short
+
+
+def _rlimit(value: t.Any) -> str:
+    soft, colon, hard = str(value).partition(":")
+    limits = [_rlimit_number(word) for word in (soft, hard if colon else soft)]
+    if limits[0] > limits[1]:
+        raise ValueError(f"expected a soft limit that is not above the hard one, got {value!r}")
+    return ":".join("unlimited" if limit == _UNLIMITED else str(limit) for limit in limits)
+
+
+def _rlimit_number(word: str) -> int:
+    if word in ("unlimited", "infinity", "-1"):
+        return _UNLIMITED
+    if not word.isdigit():
+        raise ValueError(f"expected a number, SOFT:HARD or unlimited, got {word!r}")
+    return int(word)
+
+
+def _sysctls(values: t.Mapping[str, t.Any]) -> State:
+    for name in values:
+        path = parameter_path(str(name)).removeprefix("/proc/sys/")
+        if not any(path.startswith(prefix) for prefixes in _SYSCTLS_OF.values() for prefix in prefixes):
+            raise ValueError(
+                "expected parameters that a container has of its own "
+                f"(net.*, kernel.msg*, kernel.sem, kernel.shm*, fs.mqueue.*), got {name!r}"
+            )
+    return {str(name): canonical_value(value) for name, value in values.items()}
+
+
+def sysctl_namespace(name: str) -> str:
+    """The kind of namespace that a kernel parameter belongs to."""
+    path = parameter_path(name).removeprefix("/proc/sys/")
+    return next(kind for kind, prefixes in _SYSCTLS_OF.items() if any(path.startswith(each) for each in prefixes))
+
+
+def _within(low: int, high: int) -> t.Callable[[int], int]:
+    def canonical(value: int) -> int:
+        if not low <= value <= high:
+            raise ValueError(f"expected {low} to {high}, got {value}")
+        return value
+
+    return canonical
+
+
+def _seconds(value: float) -> float:
+    if value < 0:
+        raise ValueError(f"expected 0 or more seconds, got {value:g}")
+    return round(float(value), 3)
+
+
+def _signal(value: str) -> str:
+    from .._runtime.signals import signal_name
+
+    return signal_name(value)
+
+
+def _words(values: t.Mapping[str, t.Any]) -> State:
+    return {str(name): str(value) for name, value in values.items()}
+
+
+# --- in the bundle -----------------------------------------------------------
+
+
+def _find(spec: Spec, path: str) -> t.Any:
+    value: t.Any = spec
+    for part in path.split("."):
+        value = value.get(part) if isinstance(value, dict) else None
+    return value
+
+
+def _put(spec: Spec, path: str, value: t.Any) -> None:
+    *folders, last = path.split(".")
+    for part in folders:
+        spec = spec.setdefault(part, {})
+    spec[last] = value
+
+
+def _at(name: str, kind: str, path: str, default: t.Any, effect: str = RESTART, **words: t.Any) -> Field:
+    """A field that is one value of the description."""
+
+    def read(spec: Spec) -> t.Any:
+        value = _find(spec, path)
+        return default if value is None else value
+
+    def write(spec: Spec, value: t.Any) -> None:
+        _put(spec, path, value)
+
+    return Field(name, kind, effect=effect, revert=default, read=read, write=write, **words)
+
+
+def _noted(name: str, kind: str, default: t.Any, effect: str = RESTART, **words: t.Any) -> Field:
+    """A field for which the runtime-spec has no place: an annotation of ours."""
+    note = name.replace("_", "-")
+
+    def read(spec: Spec) -> t.Any:
+        text = annotation(spec, note)
+        if not text:
+            return default
+        return {"bool": lambda: text == "true", "int": lambda: int(text), "float": lambda: float(text)}.get(
+            kind, lambda: text.split(",") if kind == "list" else text
+        )()
+
+    def write(spec: Spec, value: t.Any) -> None:
+        text = ",".join(value) if kind == "list" else str(value).lower() if kind == "bool" else str(value)
+        annotate(spec, note, "" if value == default else text)
+
+    return Field(name, kind, effect=effect, revert=default, read=read, write=write, **words)
+
+
+def _read_environment(spec: Spec) -> State:
+    return dict(word.partition("=")[::2] for word in spec["process"].get("env", ()))
+
+
+def _write_environment(spec: Spec, value: State) -> None:
+    spec["process"]["env"] = [f"{name}={words}" for name, words in value.items()]
+
+
+def _read_namespaces(spec: Spec) -> State:
+    entries = {entry["type"]: entry.get("path") or _PRIVATE for entry in spec["linux"].get("namespaces", ())}
+    found = {option: entries.get(kind, _HOST) for option, kind in NAMESPACES.items()}
+    return {**found, "net": found["net"].removeprefix(_NETNS_DIRECTORY)}
+
+
+def _write_namespaces(spec: Spec, value: State) -> None:
+    entries = []
+    for option, kind in NAMESPACES.items():
+        where = value[option]
+        if where == _PRIVATE:
+            entries.append({"type": kind})
+        elif where != _HOST:
+            entries.append({"type": kind, "path": where if where.startswith("/") else _NETNS_DIRECTORY + where})
+    spec["linux"]["namespaces"] = entries
+
+
+def _mappings(name: str) -> Field:
+    table = Table(
+        (
+            Field("container_id", "int", required=True, canonical=_within(0, 2**32 - 2)),
+            Field("host_id", "int", required=True, canonical=_within(0, 2**32 - 2)),
+            Field("size", "int", default=1, canonical=_within(1, 2**32 - 1)),
+        )
+    )
+    words = {"container_id": "containerID", "host_id": "hostID", "size": "size"}
+    place = name.replace("_mappings", "Mappings")
+
+    def read(spec: Spec) -> list[State]:
+        entries = spec["linux"].get(place, ())
+        return [{option: entry[word] for option, word in words.items()} for entry in entries]
+
+    def write(spec: Spec, value: t.Sequence[State]) -> None:
+        spec["linux"].pop(place, None)
+        if value:
+            spec["linux"][place] = [{word: entry[option] for option, word in words.items()} for entry in value]
+
+    return Field(
+        name, "list", elements="dict", table=table, effect=RESTART, revert=[], read=read, write=write
+    )
+
+
+def _read_offsets(spec: Spec) -> State:
+    found = spec["linux"].get("timeOffsets", {})
+    return {
+        clock: round(found.get(clock, {}).get("secs", 0) + found.get(clock, {}).get("nanosecs", 0) / 1e9, 3)
+        for clock in ("monotonic", "boottime")
+    }
+
+
+def _write_offsets(spec: Spec, value: State) -> None:
+    spec["linux"].pop("timeOffsets", None)
+    offsets = {clock: seconds for clock, seconds in value.items() if seconds}
+    if offsets:
+        spec["linux"]["timeOffsets"] = {
+            clock: {"secs": int(seconds // 1), "nanosecs": round(seconds % 1 * 1e9)}
+            for clock, seconds in offsets.items()
+        }
+
+
+def _own_mounts(spec: Spec) -> list[Spec]:
+    """The mounts that are not simply the defaults."""
+    return [entry for entry in spec.get("mounts", ()) if entry not in default_mounts(spec)]
+
+
+def default_mounts(spec: Spec) -> list[Spec]:
+    """The mounts that a container has without being asked: file systems of its namespaces."""
+    kinds = {entry["type"] for entry in spec["linux"].get("namespaces", ())}
+    if "mount" not in kinds:
+        return []
+    group = {"destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup"}
+    words = ["nosuid", "noexec", "nodev", "relatime", "ro"]
+    with_groups = [{**group, "options": words}] if "cgroup" in kinds and "user" not in kinds else []
+    return [*(dict(entry) for entry in MOUNTS), *with_groups]
+
+
+def _read_mounts(spec: Spec) -> State:
+    return {
+        entry["destination"]: {
+            "type": entry.get("type") or "bind",
+            "source": entry.get("source") or "",
+            "options": list(entry.get("options") or ()),
+        }
+        for entry in _own_mounts(spec)
+    }
+
+
+def _write_mounts(spec: Spec, value: State) -> None:
+    defaults = [entry for entry in default_mounts(spec) if entry["destination"] not in value]
+    own = [
+        {"destination": place, "type": each["type"], "source": each["source"], "options": each["options"]}
+        for place, each in value.items()
+    ]
+    spec["mounts"] = [*defaults, *own]
+
+
+def _read_capabilities(spec: Spec) -> list[str]:
+    return sorted(spec["process"].get("capabilities", {}).get("bounding", ()))
+
+
+def _write_capabilities(spec: Spec, value: t.Sequence[str]) -> None:
+    sets = spec["process"].setdefault("capabilities", {})
+    sets.update({kind: list(value) for kind in ("bounding", "permitted", "effective")})
+
+
+def _write_ambient(spec: Spec, value: t.Sequence[str]) -> None:
+    sets = spec["process"].setdefault("capabilities", {})
+    sets.update({kind: list(value) for kind in ("inheritable", "ambient")})
+
+
+def _read_rlimits(spec: Spec) -> State:
+    return {
+        entry["type"].removeprefix("RLIMIT_").lower(): _rlimit(f"{_word(entry['soft'])}:{_word(entry['hard'])}")
+        for entry in spec["process"].get("rlimits", ())
+    }
+
+
+def _word(limit: int) -> str:
+    return "unlimited" if limit >= _UNLIMITED else str(limit)
+
+
+def _write_rlimits(spec: Spec, value: State) -> None:
+    entries = []
+    for name, words in sorted(value.items()):
+        soft, hard = (_rlimit_number(word) for word in words.split(":"))
+        entries.append({"type": f"RLIMIT_{name.upper()}", "soft": soft, "hard": hard})
+    spec["process"]["rlimits"] = entries
+
+
+def _read_score(spec: Spec) -> int | None:
+    score: int | None = spec["process"].get("oomScoreAdj")
+    return score
+
+
+def _write_score(spec: Spec, value: int | None) -> None:
+    spec["process"].pop("oomScoreAdj", None)
+    if value is not None:
+        spec["process"]["oomScoreAdj"] = value
+
+
+def _read_labels(spec: Spec) -> State:
+    return {
+        name: value for name, value in spec.get("annotations", {}).items() if not name.startswith("nsfleet.linux/")
+    }
+
+
+def _write_labels(spec: Spec, value: State) -> None:
+    for name in _read_labels(spec):
+        del spec["annotations"][name]
+    spec.setdefault("annotations", {}).update(value)
+
+
+# --- the table ---------------------------------------------------------------
+
+_NAMESPACE_TABLE = Table(
+    tuple(
+        Field(
+            option,
+            default=_HOST if option in _SHARED_BY_DEFAULT else _PRIVATE,
+            canonical=_net_namespace if option == "net" else _namespace,
+            effect=RESTART,
+        )
+        for option in NAMESPACES
+    )
+)
+_MOUNT_TABLE = Table(
+    (
+        Field("destination", required=True, canonical=absolute_path),
+        Field("type", default="bind", effect=RESTART),
+        Field("source", default="", effect=RESTART),
+        Field("options", "list", elements="str", default=[], effect=RESTART),
+    )
+)
+_OFFSETS_TABLE = Table(
+    tuple(Field(clock, "float", default=0.0, effect=RESTART) for clock in ("monotonic", "boottime"))
+)
+
+FIELDS: t.Final = (
+    _at("rootfs", "path", "root.path", "/", RECREATE, canonical=absolute_path),
+    _noted("overlay", "str", "none", RECREATE, choices=("none", "disk", "tmpfs")),
+    _noted("idmap", "bool", False),
+    _at("read_only", "bool", "root.readonly", False),
+    _at("command", "list", "process.args", [], elements="str", canonical=_command),
+    Field(
+        "env", "dict", canonical=_environment, effect=RESTART, revert=None,
+        read=_read_environment, write=_write_environment,
+    ),
+    _at("cwd", "path", "process.cwd", "/", canonical=absolute_path),
+    _noted("user", "str", "0", canonical=_user),
+    _noted("groups", "list", [], elements="str", canonical=_users),
+    _at("hostname", "str", "hostname", "", "live", canonical=_host_name),
+    _at("domainname", "str", "domainname", "", "live", canonical=_domain_name),
+    Field(
+        "namespaces", "dict", table=_NAMESPACE_TABLE, effect=RESTART, read=_read_namespaces, write=_write_namespaces
+    ),
+    _mappings("uid_mappings"),
+    _mappings("gid_mappings"),
+    Field("time_offsets", "dict", table=_OFFSETS_TABLE, effect=RESTART, read=_read_offsets, write=_write_offsets),
+    Field(
+        "mounts", "list", elements="dict", table=_MOUNT_TABLE, key="destination", effect=RESTART,
+        read=_read_mounts, write=_write_mounts,
+    ),
+    Field(
+        "capabilities", "list", elements="str", option=False, effect=RESTART,
+        read=_read_capabilities, write=_write_capabilities,
+    ),
+    Field(
+        "cap_ambient", "list", elements="str", canonical=capability_names, effect=RESTART, revert=[],
+        read=lambda spec: sorted(_find(spec, "process.capabilities.ambient") or ()), write=_write_ambient,
+    ),
+    _at("no_new_privs", "bool", "process.noNewPrivileges", True),
+    _at("masked_paths", "list", "linux.maskedPaths", list(MASKED_PATHS), elements="str", canonical=_paths),
+    _at("readonly_paths", "list", "linux.readonlyPaths", list(READONLY_PATHS), elements="str", canonical=_paths),
+    Field("rlimits", "dict", canonical=_rlimits, revert=None, read=_read_rlimits, write=_write_rlimits),
+    _at("sysctls", "dict", "linux.sysctl", {}, "live", canonical=_sysctls),
+    Field(
+        "oom_score_adj", "int", canonical=_within(-1000, 1000), revert=None, read=_read_score, write=_write_score
+    ),
+    _noted("cgroup_parent", "str", "containers"),
+    _noted("restart_policy", "str", "no", "live", choices=("no", "on-failure", "always")),
+    _noted("restart_max", "int", 0, "live", canonical=_within(0, 1_000_000)),
+    _noted("stop_signal", "str", "SIGTERM", "live", canonical=_signal),
+    _noted("stop_timeout", "float", 10.0, "live", canonical=_seconds),
+    Field("labels", "dict", canonical=_words, revert=None, read=_read_labels, write=_write_labels),
+)  # fmt: skip
+
+#: Options that only say how to work, or that others are computed from.
+ASKED: t.Final = (
+    Field("name", required=True, canonical=container_name, stateful=False),
+    Field("cap_add", "list", elements="str", canonical=capability_names, stateful=False),
+    Field("cap_drop", "list", elements="str", canonical=capability_names, stateful=False),
+)
+
+
+def wanted_capabilities(add: t.Sequence[str] | None, drop: t.Sequence[str] | None) -> list[str]:
+    """The default set without what is dropped, with what is added."""
+    return sorted((set(CAPABILITIES) - set(drop or ())) | set(add or ()))

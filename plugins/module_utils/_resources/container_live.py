@@ -1,0 +1,192 @@
+# PRIVATE to the nsfleet.linux collection: it may change at any time, do not import it from elsewhere.
+# Copyright (c) 2026, the nsfleet.linux authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the kernel says of a running container, and what it changes under it without a restart."""
+
+from __future__ import annotations
+
+import os
+import resource
+import socket
+import typing as t
+
+from .._cgroup.group import Group
+from .._kernel import files, sysctl
+from .._kernel.namespace import identity, inside
+from .._kernel.syscall import call
+from .._model.errors import KernelError
+from .._model.field import State
+from .._model.resource import Change
+from .._runtime.spec import NAMESPACE_KINDS, Spec
+from . import limits
+from .container_fields import NAMESPACES, RLIMITS, sysctl_namespace
+
+#: Name in ``/proc/PID/limits`` to option.
+_LIMIT_NAMES: t.Final = {
+    "Max address space": "as", "Max core file size": "core", "Max cpu time": "cpu", "Max data size": "data",
+    "Max file size": "fsize", "Max file locks": "locks", "Max locked memory": "memlock", "Max msgqueue size": "msgqueue",
+    "Max nice priority": "nice", "Max open files": "nofile", "Max processes": "nproc", "Max resident set": "rss",
+    "Max realtime priority": "rtprio", "Max realtime timeout": "rttime", "Max pending signals": "sigpending",
+    "Max stack size": "stack",
+}  # fmt: skip
+
+
+def correct(state: State, pid: int, spec: Spec, named_limits: t.Container[str]) -> None:
+    """Replace what the bundle says by what the kernel says, wherever it can tell.
+
+    :param state: of the container as its bundle describes it.
+    :param pid: of its first process.
+    :param named_limits: limits that the task names or named.
+    """
+    _correct_namespaces(state, pid, spec)
+    if state["namespaces"]["uts"] == "private":
+        state["hostname"], state["domainname"] = _names(pid)
+    if state["namespaces"]["mount"] == "private":
+        _correct_mounts(state, pid)
+    _correct_sysctls(state, pid)
+    _correct_process(state, pid)
+    group = Group(spec["linux"]["cgroupsPath"])
+    state.update(limits.read(group, {name for name in (*state, *named_limits) if name in limits.NAMES}))
+
+
+def _correct_namespaces(state: State, pid: int, spec: Spec) -> None:
+    """A container may have been put into a namespace of a name that means another one by now."""
+    for entry in spec["linux"].get("namespaces", ()):
+        kind = NAMESPACE_KINDS[entry["type"]]
+        option = next(name for name, word in NAMESPACES.items() if word == entry["type"])
+        if not entry.get("path"):
+            continue
+        live = identity(f"/proc/{pid}/ns/{kind}")
+        try:
+            if identity(entry["path"]) == live:
+                continue
+        except OSError:
+            pass
+        state["namespaces"][option] = f"{kind}:[{live.inode}]"
+
+
+def _names(pid: int) -> tuple[str, str]:
+    fd = os.open(f"/proc/{pid}/ns/uts", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        with inside(fd, "uts"):
+            domain = sysctl.read_parameter("kernel.domainname") or ""
+            return socket.gethostname(), "" if domain == "(none)" else domain
+    finally:
+        os.close(fd)
+
+
+def _correct_mounts(state: State, pid: int) -> None:
+    """Mounts that are gone, and the root if it became writable or read-only."""
+    text = files.read_text(f"/proc/{pid}/mountinfo") or ""
+    places: dict[str, str] = {}
+    for line in text.splitlines():
+        words = line.split()
+        places[_unescaped(words[4])] = words[5]
+    state["mounts"] = {place: entry for place, entry in state["mounts"].items() if place in places}
+    state["read_only"] = "ro" in places.get("/", "").split(",")
+
+
+def _unescaped(word: str) -> str:
+    """A path of mountinfo, in which white space is written in octal (proc(5))."""
+    return word.encode().decode("unicode_escape").encode("latin-1").decode(errors="surrogateescape")
+
+
+def _correct_sysctls(state: State, pid: int) -> None:
+    for name in state["sysctls"]:
+        kind = sysctl_namespace(name)
+        fd = os.open(f"/proc/{pid}/ns/{kind}", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            with inside(fd, kind):
+                state["sysctls"][name] = sysctl.read_parameter(name)
+        finally:
+            os.close(fd)
+
+
+def _correct_process(state: State, pid: int) -> None:
+    live = _read_rlimits(pid)
+    state["rlimits"] = {name: live.get(name) for name in state["rlimits"]}
+    if state.get("oom_score_adj") is not None:
+        state["oom_score_adj"] = int(files.read_text(f"/proc/{pid}/oom_score_adj") or 0)
+
+
+def _read_rlimits(pid: int) -> dict[str, str]:
+    found = {}
+    for line in (files.read_text(f"/proc/{pid}/limits") or "").splitlines()[1:]:
+        name = _LIMIT_NAMES.get(line[:26].strip())
+        soft, hard = line[26:].split()[:2]
+        if name:
+            found[name] = f"{soft}:{hard}"
+    return found
+
+
+# --- change ------------------------------------------------------------------
+
+
+def change(change: Change, pid: int, spec: Spec) -> None:
+    """Make one change to a running container.
+
+    :param pid: of its first process.
+    :param spec: description with the change in it.
+    :raises KernelError: the kernel refused.
+    """
+    option = change.path[0]
+    writers: dict[str, t.Callable[[], None]] = {
+        "hostname": lambda: _set_names(pid, spec),
+        "domainname": lambda: _set_names(pid, spec),
+        "sysctls": lambda: _set_sysctl(pid, change),
+        "rlimits": lambda: _set_rlimit(pid, change),
+        "oom_score_adj": lambda: _set_score(pid, change.after),
+    }
+    try:
+        if option in limits.NAMES:
+            limits.write(Group(spec["linux"]["cgroupsPath"]), change)
+        else:
+            writers.get(option, lambda: None)()  # the others are read from the bundle when they are needed
+    except OSError as error:
+        raise KernelError(f"set {change.option} to {change.after!r}", error) from error
+
+
+def _set_names(pid: int, spec: Spec) -> None:
+    fd = os.open(f"/proc/{pid}/ns/uts", os.O_RDONLY | os.O_CLOEXEC)
+    domain = spec.get("domainname", "").encode()
+    try:
+        with inside(fd, "uts"):
+            socket.sethostname(spec["hostname"])
+            call("setdomainname", domain, len(domain))
+    finally:
+        os.close(fd)
+
+
+def _set_sysctl(pid: int, change: Change) -> None:
+    name = change.path[1]
+    kind = sysctl_namespace(name)
+    fd = os.open(f"/proc/{pid}/ns/{kind}", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        with inside(fd, kind):
+            sysctl.write_parameter(name, change.after)
+    finally:
+        os.close(fd)
+
+
+def _set_rlimit(pid: int, change: Change) -> None:
+    """A limit that disappears from the task becomes that of a process of the host."""
+    number = getattr(resource, f"RLIMIT_{change.path[1].upper()}")
+    if change.after is None:
+        limits_ = resource.getrlimit(number)
+    else:
+        words = change.after.split(":")
+        limits_ = (_number(words[0]), _number(words[1]))
+    resource.prlimit(pid, number, limits_)
+
+
+def _number(word: str) -> int:
+    return resource.RLIM_INFINITY if word == "unlimited" else int(word)
+
+
+def _set_score(pid: int, score: int | None) -> None:
+    with open(f"/proc/{pid}/oom_score_adj", "w", encoding="ascii") as file:
+        file.write(str(score or 0))
+
+
+assert set(_LIMIT_NAMES.values()) == set(RLIMITS)

@@ -1,0 +1,98 @@
+# PRIVATE to the nsfleet.linux collection: it may change at any time, do not import it from elsewhere.
+# Copyright (c) 2026, the nsfleet.linux authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Where a container is on disk: its bundle, its private layer, its log.
+
+    /var/lib/nsfleet/containers/NAME/   mode 0700: nobody reaches what is inside but root
+        config.json                     the OCI bundle's description
+        rootfs/                         empty; the place in which the root is put together, seen by the container only
+        upper/ work/                    its private layer, if it has one on disk
+        log                             standard output and standard error
+        monitor.log                     what its monitor has to say
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import typing as t
+
+from .._kernel import files
+from .._model.errors import NsfleetError
+from .spec import Spec, annotation, check
+
+DIRECTORY: t.Final = "/var/lib/nsfleet/containers"
+
+
+class Bundle:
+    """The bundle of one container.
+
+    :param name: of the container.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.directory = os.path.join(DIRECTORY, name)
+        self.config = os.path.join(self.directory, "config.json")
+        self.stage = os.path.join(self.directory, "rootfs")
+        self.log = os.path.join(self.directory, "log")
+        self._spec: Spec | None = None
+
+    @property
+    def exists(self) -> bool:
+        """Whether there is such a container."""
+        return os.path.exists(self.config)
+
+    @property
+    def spec(self) -> Spec:
+        """Its description.
+
+        :raises NsfleetError: it is not there, or it is damaged.
+        """
+        if self._spec is None:
+            text = files.read_text(self.config)
+            try:
+                self._spec = json.loads(text or "")
+            except ValueError as error:
+                raise NsfleetError(f"{self.config}: {error}") from error
+        return t.cast(Spec, self._spec)
+
+    @property
+    def digest(self) -> str:
+        """What tells this description from another one."""
+        return hashlib.sha256((files.read_text(self.config) or "").encode()).hexdigest()
+
+    def write(self, spec: Spec) -> None:
+        """Put a description and all that belongs to it on disk.
+
+        :raises NsfleetError: it asks for something that is not supported.
+        """
+        check(spec)
+        os.makedirs(self.stage, mode=0o700, exist_ok=True)
+        for folder in (os.path.dirname(DIRECTORY), DIRECTORY, self.directory):
+            os.chmod(folder, 0o700)
+        if annotation(spec, "overlay") == "disk":
+            for name in ("upper", "work"):
+                os.makedirs(os.path.join(self.directory, name), mode=0o755, exist_ok=True)
+        files.write_whole(self.config, json.dumps(spec, indent=2, sort_keys=True) + "\n")
+        self._spec = spec
+
+    def forget_layer(self) -> None:
+        """Remove the private layer."""
+        for name in ("upper", "work"):
+            shutil.rmtree(os.path.join(self.directory, name), ignore_errors=True)
+
+    def remove(self) -> None:
+        """Remove the container from disk. Its root file system is not part of it and stays."""
+        self.forget_layer()
+        for name in (self.log, self.config, os.path.join(self.directory, "monitor.log")):
+            files.remove(name)
+        files.remove_empty(self.stage)
+
+
+def names() -> list[str]:
+    """Names of all containers on this host, sorted."""
+    return [name for name in files.list_directory(DIRECTORY) if Bundle(name).exists]

@@ -1,0 +1,96 @@
+# PRIVATE to the nsfleet.linux collection: it may change at any time, do not import it from elsewhere.
+# Copyright (c) 2026, the nsfleet.linux authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Start, stop and remove a container that has a bundle. Whoever calls holds the container's lock."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+from .._cgroup.group import Group
+from .._kernel import process
+from .._model.errors import NsfleetError
+from . import monitor, state
+from .bundle import Bundle
+from .signals import signal_number
+from .spec import annotation
+
+#: Seconds that a killed process may take to be gone.
+_AFTER_KILL = 30.0
+
+
+def start(bundle: Bundle) -> None:
+    """Start a container that does not run, with a monitor of its own.
+
+    :returns: when its payload was executed.
+    :raises NsfleetError: it could not be started; nothing of it runs.
+    """
+    state.allow_to_run(bundle.name)
+    monitor.launch(bundle)
+
+
+def supervise(bundle: Bundle) -> None:
+    """Give a running container a new monitor, since its own died; the container is not disturbed."""
+    monitor.take_over(bundle)
+
+
+def stop(bundle: Bundle, timeout: float | None = None) -> None:
+    """Stop a container: its stop signal, then, after a time, the signal that nothing survives.
+
+    :param timeout: seconds; ``None``: as its description says.
+    :raises NsfleetError: its processes cannot be killed.
+    """
+    known = state.load(bundle.name)
+    state.ask_to_stop(bundle.name)
+    if known.running:
+        number = signal_number(annotation(bundle.spec, "stop-signal") or "SIGTERM")
+        seconds = float(annotation(bundle.spec, "stop-timeout") or 10) if timeout is None else timeout
+        process.send_signal(*known.first, number)
+        if not process.wait_for_end(*known.first, seconds):
+            process.send_signal(*known.first, signal.SIGKILL)
+            if not process.wait_for_end(*known.first, _AFTER_KILL):
+                raise NsfleetError(f"container {bundle.name}: process {known.first.pid} cannot be killed")
+    _end_monitor(known)
+    group_of(bundle).remove(kill=True)
+
+
+def _end_monitor(known: state.State) -> None:
+    """The monitor ends by itself when its container does; if it waits before a restart, it is told to."""
+    if known.supervised:
+        process.send_signal(*known.monitor, signal.SIGTERM)
+        if not process.wait_for_end(*known.monitor, _AFTER_KILL):
+            process.send_signal(*known.monitor, signal.SIGKILL)
+
+
+def remove(bundle: Bundle) -> None:
+    """Stop a container, and remove all that belongs to it."""
+    if bundle.exists:
+        stop(bundle)
+    bundle.remove()
+    state.forget(bundle.name)
+
+
+def group_of(bundle: Bundle) -> Group:
+    """The control group of a container."""
+    return Group(bundle.spec["linux"]["cgroupsPath"])
+
+
+def log_tail(bundle: Bundle, size: int) -> str:
+    """The end of a container's log.
+
+    :param size: largest number of bytes.
+    """
+    try:
+        with open(bundle.log, "rb") as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - size))
+            return file.read().decode(errors="backslashreplace")
+    except FileNotFoundError:
+        return ""
+
+
+def uptime(known: state.State) -> float:
+    """Seconds since a running container was started."""
+    return round(time.time() - known.since, 1) if known.running else 0.0

@@ -1,0 +1,189 @@
+# PRIVATE to the nsfleet.linux collection: it may change at any time, do not import it from elsewhere.
+# Copyright (c) 2026, the nsfleet.linux authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The monitor: one small process a container, which starts it, keeps its exit status, and starts it again.
+
+It is forked from whoever asks for the start, so that the start costs no new interpreter. When the payload runs, it
+executes itself anew from an archive on the host (:mod:`.archive`): the pid and with it the children stay, and of the
+large process that it was forked from nothing is left in memory.
+
+The payload's output goes to its log file without a process in between: a container outlives its monitor.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import sys
+import time
+import typing as t
+
+from .._kernel import process
+from .._model.errors import NsfleetError
+from . import state
+from .bundle import Bundle
+from .spec import annotation
+
+#: Seconds before the first restart; each further one doubles it, up to the longest.
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 60.0
+#: Seconds after which a container is taken to have been started well.
+_WELL = 10.0
+
+
+def launch(bundle: Bundle) -> None:
+    """Start a container under a new monitor.
+
+    :raises NsfleetError: it could not be started.
+    """
+    _fork(bundle, _start_and_stay)
+
+
+def take_over(bundle: Bundle) -> None:
+    """Supervise a running container, whose monitor died."""
+    _fork(bundle, _stay)
+
+
+def _fork(bundle: Bundle, run: t.Callable[[Bundle, int], None]) -> None:
+    """Become two; the child is the monitor, and says by a pipe when the container runs, or why not."""
+    from .archive import install
+
+    archive = install()
+    reading, writing = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.close(reading)
+        if os.fork():
+            os._exit(0)
+        _be_monitor(bundle, writing, run, archive)
+    os.close(writing)
+    os.waitpid(pid, 0)
+    with open(reading, "rb") as pipe:
+        told = pipe.read().decode()
+    if told != "running":
+        raise NsfleetError(f"container {bundle.name}: {told or 'its monitor died'}")
+
+
+def _be_monitor(
+    bundle: Bundle, writing: int, run: t.Callable[[Bundle, int], None], archive: str
+) -> t.NoReturn:
+    try:
+        _leave(bundle)
+        run(bundle, writing)
+        os.execv(sys.executable, [sys.executable, "-IS", archive, "monitor", bundle.name])
+    except BaseException as error:  # there is nobody above who could handle it
+        os.write(writing, str(error).encode(errors="backslashreplace"))
+    os._exit(1)
+
+
+def _leave(bundle: Bundle) -> None:
+    """Let go of everything that belongs to the caller: session, directory, descriptors, control group."""
+    from .._cgroup.group import leave_session
+
+    os.setsid()
+    os.chdir("/")
+    os.umask(0o022)
+    null = os.open("/dev/null", os.O_RDWR)
+    log = os.open(os.path.join(bundle.directory, "monitor.log"), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    for standard, fd in ((0, null), (1, log), (2, log)):
+        os.dup2(fd, standard)
+    leave_session()
+
+
+def _start_and_stay(bundle: Bundle, writing: int) -> None:
+    _start(bundle, 0)
+    os.write(writing, b"running")
+
+
+def _stay(bundle: Bundle, writing: int) -> None:
+    known = state.load(bundle.name)
+    state.save(bundle.name, known._replace(monitor=state.Process.of(os.getpid())))
+    os.write(writing, b"running")
+
+
+def _start(bundle: Bundle, restarts: int) -> None:
+    from .._cgroup.group import Group
+    from .launch import Launch
+
+    settings = bundle.spec["linux"].get("resources", {}).get("unified", {})
+    group = Group(bundle.spec["linux"]["cgroupsPath"])
+    output = os.open(bundle.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    me = state.Process.of(os.getpid())
+    known = state.State(monitor=me, boot=process.boot_id(), since=state.now(), restarts=restarts)
+    state.save(bundle.name, known)
+    try:
+        group.create_with(settings)
+        pid = Launch(bundle, group, output).start()
+    except NsfleetError as error:
+        group.remove(kill=True)
+        state.save(bundle.name, known._replace(error=str(error)))
+        raise
+    finally:
+        os.close(output)
+    first = state.Process.of(pid)
+    state.save(bundle.name, known._replace(first=first, digest=bundle.digest, since=state.now()))
+
+
+# --- the small process that stays --------------------------------------------
+
+
+def stay(name: str) -> None:
+    """Wait for the end of a container, again and again, until it is to stay stopped."""
+    signal.signal(signal.SIGTERM, lambda *_: None)  # interrupts a pause
+    bundle = Bundle(name)
+    pause = _FIRST_PAUSE
+    while True:
+        known = _record_end(name, _wait(state.load(name).first))
+        if not _is_to_restart(bundle, known):
+            break
+        pause = _FIRST_PAUSE if state.now() - known.since > _WELL else min(pause * 2, _LONGEST_PAUSE)
+        _sleep(pause)
+        if state.asked_to_stop(name):
+            break
+        try:
+            bundle = Bundle(name)
+            _start(bundle, known.restarts + 1)
+        except NsfleetError as error:
+            print(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {error}", flush=True)
+
+
+def _wait(first: state.Process) -> int | None:
+    """Wait for the end of a process; its exit code if it is a child, and so known."""
+    if not first.pid:
+        return None
+    try:
+        return os.waitstatus_to_exitcode(os.waitpid(first.pid, 0)[1])
+    except ChildProcessError:
+        process.wait_for_end(*first, float(2**31))
+        return None
+
+
+def _record_end(name: str, code: int | None) -> state.State:
+    from .._cgroup.group import Group
+
+    known = state.load(name)
+    Group(Bundle(name).spec["linux"]["cgroupsPath"]).kill()
+    shell_code = None if code is None else code if code >= 0 else 128 - code
+    ended = known._replace(first=state.Process(0, 0), since=state.now(), exit_code=shell_code)
+    state.save(name, ended)
+    return known._replace(exit_code=shell_code)
+
+
+def _is_to_restart(bundle: Bundle, known: state.State) -> bool:
+    policy = annotation(bundle.spec, "restart-policy") or "no"
+    most = int(annotation(bundle.spec, "restart-max") or 0)
+    if state.asked_to_stop(bundle.name) or policy == "no" or (most and known.restarts >= most):
+        return False
+    return policy == "always" or known.exit_code != 0
+
+
+def _sleep(seconds: float) -> None:
+    """Sleep; a signal ends it."""
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    signal.set_wakeup_fd(writing)
+    select.select([reading], [], [], seconds)
+    signal.set_wakeup_fd(-1)
+    os.close(reading)
+    os.close(writing)

@@ -1,0 +1,39 @@
+# PRIVATE to the nsfleet.linux collection: it may change at any time, do not import it from elsewhere.
+# Copyright (c) 2026, the nsfleet.linux authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Signals by the names that people write (signal(7))."""
+
+from __future__ import annotations
+
+import signal
+
+
+def signal_number(value: str) -> int:
+    """The number of a signal by its name, with or without ``SIG``, by its number, or as ``RTMIN+3``.
+
+    :raises ValueError: there is no such signal.
+    """
+    words = str(value).upper().removeprefix("SIG")
+    base, plus, offset = words.partition("+")
+    if words.isdigit() and 0 < int(words) < signal.NSIG:
+        return int(words)
+    found = getattr(signal, f"SIG{base}", None)
+    if not isinstance(found, signal.Signals) or (plus and (base != "RTMIN" or not offset.isdigit())):
+        raise ValueError(f"expected a signal such as SIGTERM, HUP, 15 or SIGRTMIN+3, got {value!r}")
+    number = found.value + int(offset or 0)
+    if number >= signal.NSIG:
+        raise ValueError(f"expected a signal below {signal.NSIG}, got {value!r}")
+    return number
+
+
+def signal_name(value: str) -> str:
+    """The one name of a signal: ``SIGTERM``, or ``SIGRTMIN+3`` for realtime signals.
+
+    :raises ValueError: there is no such signal.
+    """
+    number = signal_number(value)
+    above = number - signal.SIGRTMIN
+    if above > 0:
+        return f"SIGRTMIN+{above}"
+    return signal.Signals(number).name
