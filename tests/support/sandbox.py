@@ -26,8 +26,11 @@ import tempfile
 import typing as t
 
 PREFIX = "nsfleet-test-"
+#: Extended attribute of the group above all sandboxes: the controllers that it gives for their sake.
+GIVEN = "trusted.nsfleet-test"
 REPOSITORY = os.path.realpath(os.path.join(os.path.dirname(__file__), "..", ".."))
 PR_SET_PDEATHSIG = 1
+CLONE_NEWCGROUP = 0x02000000
 
 
 # --- outside -----------------------------------------------------------------
@@ -69,12 +72,38 @@ def make_groups(name: str) -> list[str]:
     made = []
     for hierarchy in hierarchies():
         path = hierarchy.mount_point + os.path.join(hierarchy.group, name)
+        if hierarchy.options == "cgroup2":
+            give_controllers(os.path.dirname(path))
         os.mkdir(path)
         made.append(path)
         for file in ("cpuset.cpus", "cpuset.mems"):  # version 1 takes no process before these are set
             with contextlib.suppress(OSError), open(os.path.join(path, "..", file), encoding="ascii") as parent:
                 write(os.path.join(path, file), parent.read())
     return made
+
+
+def give_controllers(path: str) -> None:
+    """Give what a group of version 2 can give to those below it, and note what was not given before."""
+    with (
+        open(f"{path}/cgroup.controllers", encoding="ascii") as has,
+        open(f"{path}/cgroup.subtree_control", encoding="ascii") as gives,
+    ):
+        lacking = sorted(set(has.read().split()) - set(gives.read().split()))
+    for controller in lacking:
+        with contextlib.suppress(OSError):  # it has processes of its own, or the controller is in use elsewhere
+            write(f"{path}/cgroup.subtree_control", f"+{controller}")
+            noted = os.getxattr(path, GIVEN).decode() if GIVEN in os.listxattr(path) else ""
+            os.setxattr(path, GIVEN, f"{noted} {controller}".encode())
+
+
+def take_back(path: str) -> None:
+    """Take back what was given, if this was the last sandbox."""
+    if GIVEN not in os.listxattr(path) or glob.glob(os.path.join(path, PREFIX + "*")):
+        return
+    for controller in os.getxattr(path, GIVEN).decode().split():
+        with contextlib.suppress(OSError):
+            write(f"{path}/cgroup.subtree_control", f"-{controller}")
+    os.removexattr(path, GIVEN)
 
 
 def sweep() -> None:
@@ -106,11 +135,17 @@ def outside(command: list[str]) -> int:
     base = tempfile.mkdtemp(prefix="nsfleet-sandbox-")
 
     def enter() -> None:
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        libc = ctypes.CDLL(None)
+        libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         for group in groups:
             write(os.path.join(group, "cgroup.procs"), "0")
+        libc.unshare(CLONE_NEWCGROUP)
+        for group in groups:  # a root without processes can give its controllers to groups, as on a host
+            if os.path.exists(os.path.join(group, "cgroup.controllers")):
+                os.mkdir(os.path.join(group, "host"))
+                write(os.path.join(group, "host", "cgroup.procs"), "0")
 
-    unshare = ["unshare", "--mount", "--net", "--pid", "--uts", "--ipc", "--cgroup", "--fork", "--kill-child"]
+    unshare = ["unshare", "--mount", "--net", "--pid", "--uts", "--ipc", "--fork", "--kill-child"]
     inner = [*unshare, sys.executable, os.path.abspath(__file__), "--inside", base, *command]
     try:
         # The command's end is the sandbox's: keyboard interrupts go to both, and the command decides.
@@ -119,6 +154,7 @@ def outside(command: list[str]) -> int:
     finally:
         for group in groups:
             remove_group(group)
+            take_back(os.path.dirname(group))
         os.rmdir(base)
 
 
@@ -152,10 +188,6 @@ def make_root(base: str) -> None:
         os.makedirs(root + hierarchy.mount_point, exist_ok=True)
         kind = ["-t", "cgroup2"] if hierarchy.options == "cgroup2" else ["-t", "cgroup", "-o", hierarchy.options]
         mount(*kind, "cgroup", root + hierarchy.mount_point)
-        if kind[-1] == "cgroup2":  # a root without processes can give its controllers to groups, as on a host
-            leaf = os.path.join(root + hierarchy.mount_point, "host")
-            os.mkdir(leaf)
-            write(os.path.join(leaf, "cgroup.procs"), "0")
     os.makedirs(f"{root}/.sandbox/upper")
     mount("--bind", upper, f"{root}/.sandbox/upper")
     os.chdir(root)
