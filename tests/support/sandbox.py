@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 # Copyright (c) 2026, the nsfleet.linux authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
@@ -54,7 +53,7 @@ def hierarchies() -> list[Hierarchy]:
     found = []
     with open("/proc/self/mountinfo", encoding="utf-8") as lines:
         for line in lines:
-            before, _, after = line.partition(" - ")
+            before, _dash, after = line.partition(" - ")
             mount_point = before.split()[4]
             kind, _source, options = after.split()
             if kind == "cgroup2":

@@ -213,8 +213,8 @@ def _canonical_table(table: Table, options: t.Mapping[str, t.Any], prefix: str, 
         where = f"{prefix}{field.name}"
         if field.table is None:
             _collect(state, field, value, where, errors)
-        elif field.keyed:
-            state[field.name] = _canonical_keyed(field, value, where, errors)
+        elif field.key is not None:
+            state[field.name] = _canonical_keyed(field.table, field.key, value, where, errors)
         elif field.type == "list":
             state[field.name] = [
                 _canonical_table(field.table, item, f"{where}[{index}].", errors) for index, item in enumerate(value)
@@ -225,16 +225,14 @@ def _canonical_table(table: Table, options: t.Mapping[str, t.Any], prefix: str, 
 
 
 def _canonical_keyed(
-    field: Field, items: t.Sequence[t.Mapping[str, t.Any]], where: str, errors: list[OptionError]
+    table: Table, key: str, items: t.Sequence[t.Mapping[str, t.Any]], where: str, errors: list[OptionError]
 ) -> State:
     named: State = {}
-    assert field.table is not None
-    assert field.key is not None
     for index, item in enumerate(items):
-        state = _canonical_table(field.table, item, f"{where}[{index}].", errors)
-        name = state.pop(field.key, None)
+        state = _canonical_table(table, item, f"{where}[{index}].", errors)
+        name = state.pop(key, None)
         if name in named:
-            errors.append(OptionError(f"{where}[{index}].{field.key}", f"{name!r} is given twice"))
+            errors.append(OptionError(f"{where}[{index}].{key}", f"{name!r} is given twice"))
         elif name is not None:
             named[name] = state
     return named

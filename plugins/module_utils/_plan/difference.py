@@ -50,9 +50,9 @@ class _Comparison:
             if goal is _NOTHING and was is _NOTHING:
                 continue
             now = live.get(field.name)
-            if field.keyed:
+            if field.keyed and field.table is not None:
                 exact = goal is not _NOTHING and self.exact(field)
-                yield from self.keyed(field, _dict(goal), _dict(now), _dict(was), here, exact)
+                yield from self.keyed(field, field.table, _dict(goal), _dict(now), _dict(was), here, exact)
             elif field.table is not None and field.type == "dict":
                 yield from self.table(field.table, _dict(goal), _dict(now), _dict(was), here)
             elif field.mapping:
@@ -61,14 +61,13 @@ class _Comparison:
                 yield from self.value(field, goal, now, was, here)
 
     def keyed(
-        self, field: Field, wanted: State, live: State, applied: State, path: Path, exact: bool
+        self, field: Field, table: Table, wanted: State, live: State, applied: State, path: Path, exact: bool
     ) -> t.Iterator[Change]:
         """Compare a list of named things: which are there, and the options of each."""
-        assert field.table is not None
         for key, goal in wanted.items():
             here = (*path, Key(key))
             if key in live:
-                yield from self.table(field.table, goal, live[key], _dict(applied.get(key)), here)
+                yield from self.table(table, goal, live[key], _dict(applied.get(key)), here)
             else:
                 yield Change(here, field, None, goal, DRIFT if key in applied else REQUEST)
         for key, now in live.items():

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import typing as t
@@ -136,7 +137,8 @@ class Netns(Resource):
             loopback = get_link(sock, "lo")
         finally:
             sock.close()
-        assert loopback is not None
+        if loopback is None:
+            raise KernelError(f"read loopback of {self.target}", OSError(errno.ENODEV, "there is no link lo"))
         state: State = {"loopback": loopback.up, "files": self._read_files()}
         names = {**self.wanted.get("sysctls", {}), **self.applied.get("sysctls", {})}
         with inside(fd):
