@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import stat
@@ -56,10 +57,8 @@ def make_directory(root: int, path: str, mode: int = 0o755) -> int:
         except FileNotFoundError:
             missing.append(parts.pop())
     for name in reversed(missing):
-        try:
+        with contextlib.suppress(FileExistsError):  # a dangling link, or somebody was faster
             os.mkdir(name, mode, dir_fd=here)
-        except FileExistsError:  # a dangling link, or somebody was faster
-            pass
         parts.append(name)
         os.close(here)
         here = open_in(root, "/".join(parts), os.O_PATH | os.O_DIRECTORY)

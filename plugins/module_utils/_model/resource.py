@@ -87,7 +87,9 @@ class Resource(abc.ABC):
     kind: t.ClassVar[str]
     table: t.ClassVar[Table]
     #: Runs that change something in the same domain wait for each other.
-    domain: t.ClassVar[str]
+    domain: str
+    #: Below which what is known of objects of this kind is kept; as long-lived as the objects.
+    root = "/run/nsfleet"
 
     def __init__(self, options: t.Mapping[str, t.Any]) -> None:
         self.options = options

@@ -18,7 +18,7 @@ from .._model.errors import InvalidOptions, Missing, OptionError
 from .._model.resource import Resource
 from .plan import Plan, make_plan
 from .record import Record, next_record
-from .store import RUN_DIRECTORY, Store
+from .store import Store
 
 
 class Outcome(t.NamedTuple):
@@ -33,16 +33,15 @@ class Outcome(t.NamedTuple):
         return any(plan.changed for plan in self.plans)
 
 
-def converge(resources: t.Sequence[Resource], *, check: bool, root: str = RUN_DIRECTORY) -> Outcome:
+def converge(resources: t.Sequence[Resource], *, check: bool) -> Outcome:
     """Bring objects of one kind to their wanted state.
 
     :param resources: at least one, all of the same kind; validated by their constructors.
     :param check: plan only, write nothing.
-    :param root: where records, journals and locks live.
     :raises InvalidOptions: this host cannot do what is asked; nothing was touched.
     :raises NsfleetError: a step failed; everything was put back as it was, or the message says what could not be.
     """
-    store = Store(resources[0].domain, resources[0].kind, root)
+    store = Store(resources[0].domain, resources[0].kind, resources[0].root)
     with store.shared():
         plans = look(resources, store)
     warnings = preflight(plans, check)

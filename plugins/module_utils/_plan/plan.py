@@ -38,7 +38,8 @@ class Plan(t.NamedTuple):
         after: State = {}
         for step in self.steps:
             if step.action == DELETE and self.resource.absent:
-                before.update(self.live or {}, state="present")
+                before.update({name: value for name, value in (self.live or {}).items() if value is not None})
+                before["state"] = "present"
                 after["state"] = "absent"
             elif step.action == CREATE:
                 before["state"], after["state"] = "absent", "present"

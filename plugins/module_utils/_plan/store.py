@@ -2,11 +2,11 @@
 # Copyright (c) 2026, the nsfleet.linux authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Where records, journals and locks live: below ``/run``, since the objects they speak of end with a reboot, too.
+"""Where records, journals and locks live: below ``/run`` for objects that end with a reboot.
 
-    /run/nsfleet/DOMAIN/              its flock(2) is the domain's lock
-    /run/nsfleet/DOMAIN/KIND/KEY.json what was applied last to one object
-    /run/nsfleet/DOMAIN/KIND.journal  a transaction that has begun and not ended
+    ROOT/DOMAIN/               its flock(2) is the domain's lock
+    ROOT/DOMAIN/KIND/KEY.json  what was applied last to one object
+    ROOT/DOMAIN/KIND.journal   a transaction that has begun and not ended
 
 A directory goes when it is empty, so that nothing is left on a host that has no object of ours.
 """
@@ -25,7 +25,6 @@ from .._model.errors import NsfleetError
 from .._model.field import State
 from .record import Record
 
-RUN_DIRECTORY = "/run/nsfleet"
 #: Seconds to wait for another run before giving up; longer than any sane task.
 LOCK_TIMEOUT = 300.0
 
@@ -38,9 +37,12 @@ class Store:
     :param root: the directory below which everything lives.
     """
 
-    def __init__(self, domain: str, kind: str, root: str = RUN_DIRECTORY) -> None:
-        self.root = root
+    def __init__(self, domain: str, kind: str, root: str) -> None:
         self.directory = os.path.join(root, domain)
+        #: The directory and those above it down from the root, the deepest first.
+        self._folders = [self.directory]
+        while self._folders[-1] != root:
+            self._folders.append(os.path.dirname(self._folders[-1]))
         self.records = os.path.join(self.directory, kind)
         self.journal = os.path.join(self.directory, f"{kind}.journal")
 
@@ -67,7 +69,7 @@ class Store:
         try:
             yield
         finally:
-            files.remove_empty(self.records, self.directory, self.root)
+            files.remove_empty(self.records, *self._folders)
             os.close(fd)
 
     def _open_locked(self) -> int:

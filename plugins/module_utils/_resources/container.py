@@ -16,17 +16,16 @@ import stat
 import typing as t
 
 from .._kernel import netns
-from .._model.errors import InvalidOptions, Missing, NsfleetError, OptionError
+from .._model.errors import InvalidOptions, Missing, OptionError
 from .._model.field import LIVE, RESTART, Field, State, Table
-from .._model.resource import CREATE, DELETE, SET, Change, Observation, Resource, Step
+from .._model.resource import CREATE, DELETE, SET, Change, Observation, Resource, Step, flatten
+from .._runtime import groups
 from .._runtime import state as states
 from .._runtime.bundle import Bundle
-from .._runtime.spec import VERSION, Spec
+from .._runtime.spec import PATH, VERSION, Spec
 from . import container_live, limits
-from .container_fields import ASKED, FIELDS, wanted_capabilities
+from .container_fields import ASKED, DEVICES, FIELDS, sysctl_namespace, wanted_capabilities
 from .policy import POLICY
-
-_DEFAULT_DEVICES: t.Final = ["deny a *:* rwm"]
 
 TABLE = Table(
     (
@@ -39,8 +38,11 @@ TABLE = Table(
         Field("running", "bool", option=False),
         Field("supervised", "bool", option=False),
         Field("current", "bool", option=False, effect=RESTART),
+        Field("restarted", "bool", option=False, effect=RESTART),
+        Field("configured", "bool", option=False),
         *(field for field in POLICY if field.name != "state"),
-    )
+    ),
+    **limits.RULES,
 )  # fmt: skip
 _LIMITS = Table(limits.LIMITS)
 _BUNDLE_FIELDS = Table(FIELDS)
@@ -57,8 +59,14 @@ class Container(Resource):
     def __init__(self, options: t.Mapping[str, t.Any]) -> None:
         super().__init__(options)
         self.bundle = Bundle(self.given["name"])
-        if not self.absent:
+        self._restored: Spec | None = None
+        self._started = False
+        #: Whether the task describes the container. Without a command it only says whether it is to run.
+        self.described = "command" in self.given and not self.absent
+        if self.described:
             self._complete()
+        if not self.absent:
+            self._ask_for_state()
             self._check()
 
     @property
@@ -73,20 +81,28 @@ class Container(Resource):
         wanted = self.wanted
         spec = self._empty_spec()
         for field in FIELDS:
-            if field.name not in wanted and field.read is not None:
+            if field.table is not None and field.type == "dict":
+                given = wanted.get(field.name, {})
+                wanted[field.name] = {each.name: given.get(each.name, each.default) for each in field.table.fields}
+            elif field.name not in wanted and field.read is not None:
                 wanted[field.name] = field.read(spec)
-        wanted["namespaces"] = {
-            field.name: wanted["namespaces"].get(field.name, field.default)
-            for field in t.cast(Table, _BUNDLE_FIELDS["namespaces"].table).fields
-        }
+        wanted.setdefault("env", {}).setdefault("PATH", PATH)
         wanted["hostname"] = wanted["hostname"] or self.name
         wanted["capabilities"] = wanted_capabilities(self.given.get("cap_add"), self.given.get("cap_drop"))
+        wanted.setdefault("devices", TABLE["devices"].canonical(DEVICES))
         if wanted["oom_score_adj"] is None:
             del wanted["oom_score_adj"]
-        if self.options.get("state") != "present":
-            wanted["running"] = self.options.get("state") != "stopped"
-        if wanted.get("running"):
-            wanted.update(supervised=True, current=True)
+        wanted["configured"] = True
+
+    def _ask_for_state(self) -> None:
+        """What the state says of the processes."""
+        state = self.options.get("state")
+        if state != "present":
+            self.wanted["running"] = state != "stopped"
+        if self.wanted.get("running"):
+            self.wanted.update(supervised=True, current=True)
+        if state == "restarted":
+            self.wanted["restarted"] = True
 
     @staticmethod
     def _empty_spec() -> Spec:
@@ -100,9 +116,14 @@ class Container(Resource):
 
     def _check(self) -> None:
         """What can be told from the options alone."""
-        errors = [*self._check_namespaces(), *self._check_mappings()]
-        if not self.wanted["command"]:
-            errors.append(OptionError("command", "expected the program to run and its arguments, as a list"))
+        if self.described:
+            errors = [*self._check_namespaces(), *self._check_mappings(), *limits.check(self.wanted)]
+            if not self.wanted["command"]:
+                errors.append(OptionError("command", "expected the program to run and its arguments, as a list"))
+        else:
+            words = "needs command: a container is described as a whole, or only its state is set"
+            described = [field.name for field in (*FIELDS, *limits.LIMITS) if field.name in self.given]
+            errors = [OptionError(option, words) for option in described]
         if errors:
             raise InvalidOptions(errors)
 
@@ -120,7 +141,7 @@ class Container(Resource):
             if option in self.given and spaces[kind] != "private":
                 yield OptionError(option, f"needs namespaces.{kind} to be private, not {spaces[kind]}")
         for name in self.wanted["sysctls"]:
-            kind = container_live.sysctl_namespace(name)
+            kind = sysctl_namespace(name)
             if spaces[kind] == "host":
                 yield OptionError(f"sysctls[{name}]", f"needs namespaces.{kind} not to be the host's")
         if any(self.wanted["time_offsets"].values()) and spaces["time"] != "private":
@@ -139,14 +160,19 @@ class Container(Resource):
         if self.wanted["idmap"] and not private:
             yield OptionError("idmap", "needs namespaces.user to be private")
 
+    def _group_name(self) -> str:
+        return os.path.join(self.wanted["cgroup_parent"], self.name)
+
     def compose(self) -> Spec:
         """The bundle's description of what is wanted."""
+        if self._restored is not None:
+            return self._restored
         spec = self._empty_spec()
         for field in FIELDS:
             if field.name in self.wanted:
                 field.write(spec, self.wanted[field.name])
-        spec["linux"]["cgroupsPath"] = os.path.join(self.wanted["cgroup_parent"], self.name)
-        spec["linux"]["resources"] = {"unified": limits.settings(self.wanted)}
+        spec["linux"]["cgroupsPath"] = self._group_name()
+        container_live.write_limits(spec, self._limits())
         if self.wanted["namespaces"]["mount"] != "private":
             spec["linux"].update(maskedPaths=[], readonlyPaths=[])
         return spec
@@ -160,25 +186,42 @@ class Container(Resource):
         bundle = Bundle(self.name)
         spec, known = bundle.spec, states.load(self.name)
         state = _BUNDLE_FIELDS.read(spec)
-        state.update(limits.from_settings(spec["linux"].get("resources", {}).get("unified", {})))
         state["running"] = known.running
         if known.running:
             state.update(supervised=known.supervised, current=known.digest == bundle.digest)
-            container_live.correct(state, known.first.pid, spec, self._named_limits())
+            container_live.correct(state, known.first.pid, spec)
+            state.update(limits.read(groups.of(spec), self._limits(), self.applied))
+        else:
+            state.update(container_live.read_limits(spec))
+        state["restarted"] = self._started or not known.running
+        state["configured"] = True
+        if self.described:
+            state["configured"] = spec == self.compose() or self._differs(state)
         return Observation(state, True, {"name": self.name}, (bundle, known))
 
-    def _named_limits(self) -> set[str]:
-        return {field.name for field in limits.LIMITS if field.name in {**self.wanted, **self.applied}}
+    def _differs(self, state: State) -> bool:
+        """Whether an option shows why the bundle is not as wanted."""
+        return any(state.get(option) != value for option, value in self.wanted.items() if option in TABLE)
+
+    def _limits(self) -> State:
+        return {field.name: self.wanted[field.name] for field in limits.LIMITS if field.name in self.wanted}
 
     # --- preflight ---------------------------------------------------------------
 
     def preflight(self, steps: t.Sequence[Step]) -> t.Iterable[Exception]:
         """Root file system, sources of mounts, namespaces, the program, limits."""
+        from .._cgroup.group import Group
+        from . import limits_check
+
         if self.absent:
+            return
+        if not self.described:
+            if not self.observed.exists:
+                yield OptionError("command", f"there is no container {self.name}, and no command to make one with")
             return
         yield from self._missing_files()
         yield from self._missing_namespaces()
-        yield from limits.preflight(self.wanted)
+        yield from limits_check.preflight(Group(self._group_name()), flatten(_LIMITS, self._limits()), self.wanted)
 
     def _missing_files(self) -> t.Iterator[Exception]:
         if self.wanted["namespaces"]["mount"] != "private":
@@ -222,7 +265,7 @@ class Container(Resource):
 
     def requested(self) -> list[Change]:
         """What the task says; that a running container is supervised goes without saying."""
-        silent = {"supervised", "current"}
+        silent = {"supervised", "current", "restarted", "configured"}
         return [
             change for change in super().requested()
             if change.path[0] not in silent and (change.path[0] in self.given or change.path[0] == "running")
@@ -244,6 +287,7 @@ class Container(Resource):
         hard = [change for change in changes if change.field.effect != LIVE]
         soft = [change for change in changes if change not in last and change not in hard]
         if running and hard:
+            last = [change for change in last if change.path[0] == "running"]
             return [self.step(SET, [*hard, *soft, *last], self._restart)]
         steps = []
         if running:
@@ -272,12 +316,14 @@ class Container(Resource):
 
     def _configure(self) -> None:
         self.bundle = Bundle(self.name)
-        self.bundle.write(self.compose())
+        if self.described or self._restored is not None:
+            self.bundle.write(self.compose())
 
     def _start(self) -> None:
         from .._runtime import lifecycle
 
         lifecycle.start(self.bundle)
+        self._started = True
 
     def _stop(self) -> None:
         from .._runtime import lifecycle
@@ -295,6 +341,16 @@ class Container(Resource):
             self._stop()
         self.bundle.forget_layer()
         self._create()
+
+    def prior(self, before: Observation) -> Resource:
+        """The container with the bundle that it had; what the kernel said of it may have been the damage."""
+        resource = t.cast(Container, super().prior(before))
+        if before.state is not None:
+            resource._restored = before.handle[0].spec
+            resource.wanted = {
+                **_BUNDLE_FIELDS.read(resource._restored), "running": before.state["running"], "configured": True
+            }  # fmt: skip
+        return resource
 
     def delete(self) -> list[Step]:
         """The process, its control group, the bundle."""

@@ -18,7 +18,13 @@ from .._kernel.capability import NAMES as CAPABILITY_NAMES
 from .._kernel.sysctl import canonical_value, parameter_path
 from .._model.field import RECREATE, RESTART, Field, State, Table
 from .._model.names import container_name, netns_reference
-from .._runtime.spec import CAPABILITIES, MASKED_PATHS, MOUNTS, PATH, READONLY_PATHS, Spec, annotate, annotation
+from .._runtime.spec import CAPABILITIES, MASKED_PATHS, MOUNTS, READONLY_PATHS, Spec, annotate, annotation
+
+#: Devices that a container may use: making any, using those that every container has.
+DEVICES: t.Final = (
+    "b *:* m", "c *:* m", "c 1:3 rwm", "c 1:5 rwm", "c 1:7 rwm", "c 1:8 rwm", "c 1:9 rwm", "c 5:0 rwm", "c 5:2 rwm",
+    "c 136:* rwm",
+)  # fmt: skip
 
 _PRIVATE, _HOST = "private", "host"
 _NETNS_DIRECTORY = "/run/netns/"
@@ -67,7 +73,7 @@ def _environment(values: t.Mapping[str, t.Any]) -> State:
     for name, value in values.items():
         if not str(name) or "=" in str(name) or "\0" in f"{name}{value}":
             raise ValueError(f"expected names without '=' and values without a zero byte, got {name!r}")
-    return {"PATH": PATH, **{str(name): str(value) for name, value in values.items()}}
+    return {str(name): str(value) for name, value in values.items()}
 
 
 def _user(value: str) -> str:
@@ -113,7 +119,7 @@ def capability_names(values: t.Sequence[str]) -> list[str]:
 
     :raises ValueError: one is no capability.
     """
-    found = set()
+    found: set[str] = set()
     for value in values:
         name = value.upper() if value.upper().startswith("CAP_") else f"CAP_{value.upper()}"
         if name == "CAP_ALL":
@@ -292,9 +298,7 @@ def _mappings(name: str) -> Field:
         if value:
             spec["linux"][place] = [{word: entry[option] for option, word in words.items()} for entry in value]
 
-    return Field(
-        name, "list", elements="dict", table=table, effect=RESTART, revert=[], read=read, write=write
-    )
+    return Field(name, "list", elements="dict", table=table, effect=RESTART, revert=[], read=read, write=write)
 
 
 def _read_offsets(spec: Spec) -> State:
@@ -396,9 +400,7 @@ def _write_score(spec: Spec, value: int | None) -> None:
 
 
 def _read_labels(spec: Spec) -> State:
-    return {
-        name: value for name, value in spec.get("annotations", {}).items() if not name.startswith("nsfleet.linux/")
-    }
+    return {name: value for name, value in spec.get("annotations", {}).items() if not name.startswith("nsfleet.linux/")}
 
 
 def _write_labels(spec: Spec, value: State) -> None:
@@ -428,9 +430,7 @@ _MOUNT_TABLE = Table(
         Field("options", "list", elements="str", default=[], effect=RESTART),
     )
 )
-_OFFSETS_TABLE = Table(
-    tuple(Field(clock, "float", default=0.0, effect=RESTART) for clock in ("monotonic", "boottime"))
-)
+_OFFSETS_TABLE = Table(tuple(Field(clock, "float", default=0.0, effect=RESTART) for clock in ("monotonic", "boottime")))
 
 FIELDS: t.Final = (
     _at("rootfs", "path", "root.path", "/", RECREATE, canonical=absolute_path),

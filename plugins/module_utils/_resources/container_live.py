@@ -6,38 +6,39 @@
 
 from __future__ import annotations
 
+import json
 import os
 import resource
 import socket
 import typing as t
 
-from .._cgroup.group import Group
 from .._kernel import files, sysctl
 from .._kernel.namespace import identity, inside
 from .._kernel.syscall import call
 from .._model.errors import KernelError
-from .._model.field import State
-from .._model.resource import Change
-from .._runtime.spec import NAMESPACE_KINDS, Spec
+from .._model.field import State, Table
+from .._model.resource import Change, flatten
+from .._runtime import groups
+from .._runtime.spec import NAMESPACE_KINDS, Spec, annotate, annotation
 from . import limits
-from .container_fields import NAMESPACES, RLIMITS, sysctl_namespace
+from .container_fields import NAMESPACES, sysctl_namespace
 
+_LIMITS = Table(limits.LIMITS)
 #: Name in ``/proc/PID/limits`` to option.
 _LIMIT_NAMES: t.Final = {
     "Max address space": "as", "Max core file size": "core", "Max cpu time": "cpu", "Max data size": "data",
-    "Max file size": "fsize", "Max file locks": "locks", "Max locked memory": "memlock", "Max msgqueue size": "msgqueue",
-    "Max nice priority": "nice", "Max open files": "nofile", "Max processes": "nproc", "Max resident set": "rss",
-    "Max realtime priority": "rtprio", "Max realtime timeout": "rttime", "Max pending signals": "sigpending",
-    "Max stack size": "stack",
+    "Max file size": "fsize", "Max file locks": "locks", "Max locked memory": "memlock",
+    "Max msgqueue size": "msgqueue", "Max nice priority": "nice", "Max open files": "nofile",
+    "Max processes": "nproc", "Max resident set": "rss", "Max realtime priority": "rtprio",
+    "Max realtime timeout": "rttime", "Max pending signals": "sigpending", "Max stack size": "stack",
 }  # fmt: skip
 
 
-def correct(state: State, pid: int, spec: Spec, named_limits: t.Container[str]) -> None:
+def correct(state: State, pid: int, spec: Spec) -> None:
     """Replace what the bundle says by what the kernel says, wherever it can tell.
 
     :param state: of the container as its bundle describes it.
     :param pid: of its first process.
-    :param named_limits: limits that the task names or named.
     """
     _correct_namespaces(state, pid, spec)
     if state["namespaces"]["uts"] == "private":
@@ -46,8 +47,6 @@ def correct(state: State, pid: int, spec: Spec, named_limits: t.Container[str]) 
         _correct_mounts(state, pid)
     _correct_sysctls(state, pid)
     _correct_process(state, pid)
-    group = Group(spec["linux"]["cgroupsPath"])
-    state.update(limits.read(group, {name for name in (*state, *named_limits) if name in limits.NAMES}))
 
 
 def _correct_namespaces(state: State, pid: int, spec: Spec) -> None:
@@ -120,6 +119,25 @@ def _read_rlimits(pid: int) -> dict[str, str]:
     return found
 
 
+# --- limits ------------------------------------------------------------------
+
+
+def write_limits(spec: Spec, wanted: State) -> None:
+    """Put limits into a description: as options, for us, and as files of the group, for whoever runs the bundle."""
+    annotate(spec, "limits", json.dumps(wanted, sort_keys=True) if wanted else "")
+    unified: dict[str, str] = {}
+    for change in flatten(_LIMITS, wanted):
+        for file, text in limits.limit_of(change).writes(change):
+            unified[file] = f"{unified[file]}\n{text}" if file in unified else text
+    spec["linux"]["resources"] = {"unified": unified}
+
+
+def read_limits(spec: Spec) -> State:
+    """The limits that a container will have when it is started."""
+    found: State = json.loads(annotation(spec, "limits") or "{}")
+    return found
+
+
 # --- change ------------------------------------------------------------------
 
 
@@ -139,8 +157,8 @@ def change(change: Change, pid: int, spec: Spec) -> None:
         "oom_score_adj": lambda: _set_score(pid, change.after),
     }
     try:
-        if option in limits.NAMES:
-            limits.write(Group(spec["linux"]["cgroupsPath"]), change)
+        if limits.is_limit(option):
+            limits.write(groups.of(spec), [change])
         else:
             writers.get(option, lambda: None)()  # the others are read from the bundle when they are needed
     except OSError as error:
@@ -187,6 +205,3 @@ def _number(word: str) -> int:
 def _set_score(pid: int, score: int | None) -> None:
     with open(f"/proc/{pid}/oom_score_adj", "w", encoding="ascii") as file:
         file.write(str(score or 0))
-
-
-assert set(_LIMIT_NAMES.values()) == set(RLIMITS)

@@ -48,13 +48,14 @@ def install() -> str:
     return path
 
 
-def remove_unused(in_use: t.Container[str]) -> None:
-    """Remove archives that no monitor was started from."""
-    for name in files.list_directory(DIRECTORY):
-        path = os.path.join(DIRECTORY, name)
-        if path not in in_use:
-            files.remove(path)
-    files.remove_empty(DIRECTORY, os.path.dirname(DIRECTORY))
+def remove_unused() -> None:
+    """Remove all archives, if there is no container that could be started from one."""
+    from .bundle import names
+
+    if not names():
+        for name in files.list_directory(DIRECTORY):
+            files.remove(os.path.join(DIRECTORY, name))
+        files.remove_empty(DIRECTORY, os.path.dirname(DIRECTORY))
 
 
 def _sources() -> dict[str, str]:

@@ -4,12 +4,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Where a container is on disk: its bundle, its private layer, its log.
 
-    /var/lib/nsfleet/containers/NAME/   mode 0700: nobody reaches what is inside but root
-        config.json                     the OCI bundle's description
-        rootfs/                         empty; the place in which the root is put together, seen by the container only
-        upper/ work/                    its private layer, if it has one on disk
-        log                             standard output and standard error
-        monitor.log                     what its monitor has to say
+/var/lib/nsfleet/containers/NAME/   mode 0700: nobody reaches what is inside but root
+    config.json                     the OCI bundle's description
+    rootfs/                         empty; the place in which the root is put together, seen by the container only
+    upper/ work/                    its private layer, if it has one on disk
+    log                             standard output and standard error
+    monitor.log                     what its monitor has to say
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import typing as t
 
 from .._kernel import files
 from .._model.errors import NsfleetError
-from .spec import Spec, annotation, check
+from .spec import Spec, annotation, check, fixed
 
 DIRECTORY: t.Final = "/var/lib/nsfleet/containers"
 
@@ -62,8 +62,8 @@ class Bundle:
 
     @property
     def digest(self) -> str:
-        """What tells this description from another one."""
-        return hashlib.sha256((files.read_text(self.config) or "").encode()).hexdigest()
+        """What tells a description from one that needs another start of the container."""
+        return hashlib.sha256(json.dumps(fixed(self.spec), sort_keys=True).encode()).hexdigest()
 
     def write(self, spec: Spec) -> None:
         """Put a description and all that belongs to it on disk.

@@ -45,7 +45,7 @@ class Setup:
         self.umask = 0o022
         self.capabilities: dict[str, int] = {}
         self.no_new_privileges = True
-        self.arguments: t.Sequence[str] = ()
+        self.arguments: tuple[str, ...] = ()
         self.environment: dict[str, str] = {}
         self.output = -1  #: where standard output and standard error go
         self.stub: int | None = None
@@ -193,9 +193,8 @@ def _find_command(setup: Setup) -> None:
 
 
 def _execute(setup: Setup) -> None:
-    command, *arguments = setup.arguments
     if setup.stub is None:
-        os.execve(command, arguments, setup.environment)
+        os.execve(setup.arguments[0], setup.arguments[1:], setup.environment)
     os.execve(setup.stub, setup.arguments, setup.environment)
 
 

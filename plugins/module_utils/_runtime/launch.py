@@ -26,7 +26,7 @@ from .._kernel import capability, mount, mount_api, namespace, process
 from .._kernel.syscall import call
 from .._model.errors import NsfleetError
 from . import devices, init, stub, usernamespace, users
-from .mounts import Mount
+from .mounts import prepare_mount
 from .spec import NAMESPACE_KINDS, annotation
 
 if t.TYPE_CHECKING:
@@ -37,6 +37,10 @@ if t.TYPE_CHECKING:
 _BORN_INTO = ("pid", "uts", "ipc", "net")
 #: File systems that belong to a namespace, and must be made by who has rights over that namespace.
 _OWNED_BY = {"sysfs": "net", "mqueue": "ipc"}
+
+
+#: How the runtime-spec writes a resource limit that is none.
+_UNLIMITED = 2**64 - 1
 
 
 class Launch:
@@ -89,7 +93,7 @@ class Launch:
     def _prepare_files(self) -> None:
         setup = self.setup
         setup.read_only = bool(self.spec["root"].get("readonly"))
-        setup.mounts = [Mount(entry, self.bundle.directory) for entry in self.spec.get("mounts", ())]
+        setup.mounts = [prepare_mount(entry, self.bundle.directory) for entry in self.spec.get("mounts", ())]
         for entry in setup.mounts:
             entry.prepare(self.user_namespace)
         setup.masked = self.linux.get("maskedPaths", ())
@@ -118,7 +122,8 @@ class Launch:
         name = annotation(self.spec, "user")
         if name:
             root = os.open(self.spec["root"]["path"], os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-            found = users.resolve(root, name, annotation(self.spec, "groups", []))
+            groups = annotation(self.spec, "groups")
+            found = users.resolve(root, name, groups.split(",") if groups else ())
             os.close(root)
         else:
             found = users.User(user["uid"], user["gid"], tuple(user.get("additionalGids", ())))
@@ -148,8 +153,14 @@ class Launch:
         finally:
             os.close(listen)
             os.close(say)
-            if self.setup.stub is not None:
-                os.close(self.setup.stub)
+            self._close()
+
+    def _close(self) -> None:
+        """Let go of what was opened for the container, since its parent goes on."""
+        opened = {*self.joined.values(), *self.setup.host_nodes.values(), self.setup.stub, self.user_namespace}
+        for fd in opened.union(entry.descriptor for entry in self.setup.mounts):
+            if fd is not None:
+                os.close(fd)
 
     def _prepare_stub(self, tell: int) -> None:
         uids, gids = self.linux.get("uidMappings", ()), self.linux.get("gidMappings", ())
@@ -207,12 +218,12 @@ class Launch:
     @staticmethod
     def _set_rlimit(pid: int, entry: t.Mapping[str, t.Any]) -> None:
         number = getattr(resource, entry["type"])
-        limits = tuple(min(entry[word], 2**64 - 1) for word in ("soft", "hard"))
+        soft, hard = (resource.RLIM_INFINITY if entry[word] >= _UNLIMITED else entry[word] for word in ("soft", "hard"))
         try:
-            resource.prlimit(pid, number, tuple(-1 if limit == 2**64 - 1 else limit for limit in limits))
+            resource.prlimit(pid, number, (soft, hard))
         except (OSError, ValueError) as error:
             name = entry["type"].replace("RLIMIT_", "").lower()
-            raise NsfleetError(f"rlimits[{name}]: {limits[0]}:{limits[1]}: {error}") from error
+            raise NsfleetError(f"rlimits[{name}]: {soft}:{hard}: {error}") from error
 
     # --- the intermediate process --------------------------------------------------
 
@@ -293,9 +304,7 @@ class Launch:
         for entry in self.setup.mounts:
             owner = _OWNED_BY.get(entry.kind)
             if owner and owner not in self.new and self.user_namespace is not None:
-                entry.descriptor = mount_api.new_filesystem(
-                    entry.kind, entry.options.filesystem, entry.options.attributes
-                )
+                entry.descriptor = entry.make()
 
     def _overlay(self, tree: int, where: str) -> int:
         """A private writable layer over the shared tree. Layers are named by descriptors: no path, no quoting."""

@@ -10,11 +10,10 @@ import os
 import signal
 import time
 
-from .._cgroup.group import Group
 from .._kernel import process
 from .._model.errors import NsfleetError
-from . import monitor, state
-from .bundle import Bundle
+from . import groups, monitor, state
+from .bundle import Bundle, names
 from .signals import signal_number
 from .spec import annotation
 
@@ -54,7 +53,7 @@ def stop(bundle: Bundle, timeout: float | None = None) -> None:
             if not process.wait_for_end(*known.first, _AFTER_KILL):
                 raise NsfleetError(f"container {bundle.name}: process {known.first.pid} cannot be killed")
     _end_monitor(known)
-    group_of(bundle).remove(kill=True)
+    groups.remove(bundle.spec)
 
 
 def _end_monitor(known: state.State) -> None:
@@ -71,11 +70,8 @@ def remove(bundle: Bundle) -> None:
         stop(bundle)
     bundle.remove()
     state.forget(bundle.name)
-
-
-def group_of(bundle: Bundle) -> Group:
-    """The control group of a container."""
-    return Group(bundle.spec["linux"]["cgroupsPath"])
+    if not names():
+        groups.remove_empty()
 
 
 def log_tail(bundle: Bundle, size: int) -> str:

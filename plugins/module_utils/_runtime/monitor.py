@@ -22,7 +22,7 @@ import typing as t
 
 from .._kernel import process
 from .._model.errors import NsfleetError
-from . import state
+from . import groups, state
 from .bundle import Bundle
 from .spec import annotation
 
@@ -62,12 +62,11 @@ def _fork(bundle: Bundle, run: t.Callable[[Bundle, int], None]) -> None:
     with open(reading, "rb") as pipe:
         told = pipe.read().decode()
     if told != "running":
+        groups.remove_empty()
         raise NsfleetError(f"container {bundle.name}: {told or 'its monitor died'}")
 
 
-def _be_monitor(
-    bundle: Bundle, writing: int, run: t.Callable[[Bundle, int], None], archive: str
-) -> t.NoReturn:
+def _be_monitor(bundle: Bundle, writing: int, run: t.Callable[[Bundle, int], None], archive: str) -> t.NoReturn:
     try:
         _leave(bundle)
         run(bundle, writing)
@@ -79,8 +78,6 @@ def _be_monitor(
 
 def _leave(bundle: Bundle) -> None:
     """Let go of everything that belongs to the caller: session, directory, descriptors, control group."""
-    from .._cgroup.group import leave_session
-
     os.setsid()
     os.chdir("/")
     os.umask(0o022)
@@ -88,7 +85,7 @@ def _leave(bundle: Bundle) -> None:
     log = os.open(os.path.join(bundle.directory, "monitor.log"), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     for standard, fd in ((0, null), (1, log), (2, log)):
         os.dup2(fd, standard)
-    leave_session()
+    groups.leave_session()
 
 
 def _start_and_stay(bundle: Bundle, writing: int) -> None:
@@ -103,20 +100,16 @@ def _stay(bundle: Bundle, writing: int) -> None:
 
 
 def _start(bundle: Bundle, restarts: int) -> None:
-    from .._cgroup.group import Group
     from .launch import Launch
 
-    settings = bundle.spec["linux"].get("resources", {}).get("unified", {})
-    group = Group(bundle.spec["linux"]["cgroupsPath"])
     output = os.open(bundle.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     me = state.Process.of(os.getpid())
     known = state.State(monitor=me, boot=process.boot_id(), since=state.now(), restarts=restarts)
     state.save(bundle.name, known)
     try:
-        group.create_with(settings)
-        pid = Launch(bundle, group, output).start()
+        pid = Launch(bundle, groups.make(bundle.spec), output).start()
     except NsfleetError as error:
-        group.remove(kill=True)
+        groups.remove(bundle.spec)
         state.save(bundle.name, known._replace(error=str(error)))
         raise
     finally:
@@ -160,10 +153,8 @@ def _wait(first: state.Process) -> int | None:
 
 
 def _record_end(name: str, code: int | None) -> state.State:
-    from .._cgroup.group import Group
-
     known = state.load(name)
-    Group(Bundle(name).spec["linux"]["cgroupsPath"]).kill()
+    groups.of(Bundle(name).spec).kill()
     shell_code = None if code is None else code if code >= 0 else 128 - code
     ended = known._replace(first=state.Process(0, 0), since=state.now(), exit_code=shell_code)
     state.save(name, ended)

@@ -11,6 +11,7 @@ import os
 import stat
 import typing as t
 
+from .._cgroup.hierarchy import Hierarchy, detect
 from .._kernel import mount, mount_api, path
 from .._model.errors import NsfleetError
 
@@ -87,6 +88,7 @@ class Mount:
     def __init__(self, entry: t.Mapping[str, t.Any], bundle: str) -> None:
         self.destination: str = entry["destination"]
         self.kind: str = entry.get("type") or "bind"
+        self.source: str = entry.get("source") or self.kind
         self.options = parse_options(entry.get("options") or ())
         self.bind = self.options.bind or self.kind == "bind"
         self.descriptor: int | None = None
@@ -111,7 +113,7 @@ class Mount:
         :param root: descriptor of the root.
         :raises OSError: the kernel refused, or its place is a link.
         """
-        source = self._make() if self.descriptor is None else self.descriptor
+        source = self.make() if self.descriptor is None else self.descriptor
         target = self._target(root, source)
         mount_api.attach(source, target)
         os.close(target)
@@ -120,8 +122,13 @@ class Mount:
         for propagation, recursive in self.options.propagation:
             mount_api.propagate(source, propagation, recursive)
 
-    def _make(self) -> int:
-        return mount_api.new_filesystem(self.kind, self.options.filesystem, self.options.attributes)
+    def make(self) -> int:
+        """A detached mount of a new file system.
+
+        :raises OSError: the kernel refused.
+        """
+        options = {"source": self.source, **self.options.filesystem}
+        return mount_api.new_filesystem(self.kind, options, self.options.attributes)
 
     def _target(self, root: int, source: int) -> int:
         if self.kind in _AT_THEIR_PLACE:
@@ -132,6 +139,54 @@ class Mount:
         if stat.S_ISDIR(os.fstat(source).st_mode):
             return path.make_directory(root, self.destination)
         return path.make_file(root, self.destination)
+
+
+class ControlGroups(Mount):
+    """The control group hierarchies, which together are one mount of the runtime-spec: type ``cgroup``.
+
+    Inside a control group namespace each shows the container's own group as its root.
+    """
+
+    def __init__(self, entry: t.Mapping[str, t.Any], bundle: str) -> None:
+        super().__init__(entry, bundle)
+        self.hierarchies = detect().hierarchies
+
+    def attach(self, root: int) -> None:
+        """Version 2 alone at the place itself; with version 1, each hierarchy in a directory of its own."""
+        if len(self.hierarchies) == 1 and self.hierarchies[0].version == 2:
+            self._attach_one(root, self.destination, self.hierarchies[0])
+            return
+        folder = mount_api.new_filesystem("tmpfs", {"mode": "0755"}, self.options.attributes & ~mount_api.READ_ONLY)
+        target = self._target(root, folder)
+        mount_api.attach(folder, target)
+        os.close(target)
+        for hierarchy in self.hierarchies:
+            self._attach_one(root, os.path.join(self.destination, _last(hierarchy.mount_point)), hierarchy)
+        mount_api.set_attributes(folder, self.options.attributes)
+
+    def _attach_one(self, root: int, place: str, hierarchy: Hierarchy) -> None:
+        if hierarchy.version == 2:
+            source = mount_api.new_filesystem("cgroup2", {}, self.options.attributes)
+        else:
+            names = ("blkio" if name == "io" else name for name in hierarchy.controllers)
+            options = dict(name.partition("=")[::2] if "=" in name else (name, None) for name in names)
+            if "name" in options:
+                options["none"] = None  # a hierarchy without controllers
+            source = mount_api.new_filesystem("cgroup", options, self.options.attributes)
+        target = path.make_directory(root, place)
+        mount_api.attach(source, target)
+        os.close(target)
+        os.close(source)
+
+
+def prepare_mount(entry: t.Mapping[str, t.Any], bundle: str) -> Mount:
+    """The mount of an element of ``mounts`` of the runtime-spec."""
+    kind = ControlGroups if entry.get("type") == "cgroup" else Mount
+    return kind(entry, bundle)
+
+
+def _last(place: str) -> str:
+    return place.rpartition("/")[2]
 
 
 def _open_source(source: str, entry: Mount) -> int:

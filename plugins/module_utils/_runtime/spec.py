@@ -2,7 +2,7 @@
 # Copyright (c) 2026, the nsfleet.linux authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""``config.json`` as the OCI runtime-spec 1.2 defines it: what is supported, and the defaults of a hardened container."""
+"""``config.json`` as the OCI runtime-spec 1.2 defines it: what is supported, and the defaults of a container."""
 
 from __future__ import annotations
 
@@ -55,6 +55,9 @@ MOUNTS: t.Final = (
     },
     {"destination": "/sys", "type": "sysfs", "source": "sysfs", "options": ["nosuid", "noexec", "nodev", "ro"]},
 )  # fmt: skip
+
+#: Annotations of ours that say how a container is started.
+_FIXED_NOTES: t.Final = ("overlay", "idmap", "user", "groups")
 
 #: The fields that are honoured. A list stands for a list of such objects, ``None`` for any value.
 _SUPPORTED: t.Final[t.Mapping[str, t.Any]] = {
@@ -115,6 +118,18 @@ def _unknown(value: t.Any, known: t.Any, path: str) -> t.Iterator[str]:
                 yield from _unknown(item, known[name], here)
             else:
                 yield here
+
+
+def fixed(spec: Spec) -> Spec:
+    """What of a description is fixed while the container runs; all else is changed under it, or read when needed."""
+    left = {name: value for name, value in spec.items() if name not in ("hostname", "domainname", "annotations")}
+    left["process"] = {
+        name: value for name, value in spec.get("process", {}).items() if name not in ("rlimits", "oomScoreAdj")
+    }
+    left["linux"] = {name: value for name, value in spec["linux"].items() if name not in ("sysctl", "resources")}
+    notes = spec.get("annotations", {})
+    left["annotations"] = {name: notes.get(ANNOTATION + name) for name in _FIXED_NOTES}
+    return left
 
 
 def annotation(spec: Spec, name: str) -> str:

@@ -1,0 +1,64 @@
+# PRIVATE to the nsfleet.linux collection: it may change at any time, do not import it from elsewhere.
+# Copyright (c) 2026, the nsfleet.linux authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Control groups of containers and of their monitors."""
+
+from __future__ import annotations
+
+import typing as t
+
+from .._cgroup.group import Group
+from .._cgroup.settings import find
+
+if t.TYPE_CHECKING:
+    from .spec import Spec
+
+#: What every container gets, where the host has it: to be counted, and to be stopped as a whole.
+_ALWAYS = ("cpu", "cpuacct", "devices", "freezer", "memory", "pids")
+_MONITORS = "monitors"
+
+
+def of(spec: Spec) -> Group:
+    """The group of a container."""
+    return Group(spec["linux"]["cgroupsPath"])
+
+
+def make(spec: Spec) -> Group:
+    """Make the group of a container, with its limits.
+
+    :raises NsfleetError: this host cannot.
+    """
+    group = of(spec)
+    settings = spec["linux"].get("resources", {}).get("unified", {})
+    there = group.host.controllers()
+    group.create({name for name in _ALWAYS if name in there} | {find(file).controller for file in settings} - {""})
+    # What has a line for each of several devices is written line by line, as the kernel wants it.
+    lines = ((file, [text] if file == "devices" else text.split("\n")) for file, text in settings.items())
+    group.write_all((file, line) for file, texts in lines for line in texts)
+    return group
+
+
+def remove(spec: Spec) -> None:
+    """Remove the group of a container, with whatever is still in it.
+
+    :raises NsfleetError: a process cannot be killed.
+    """
+    group = of(spec)
+    if group.exists:
+        group.kill()
+        group.remove()
+
+
+def leave_session() -> None:
+    """Bring the calling process out of the groups of its caller, whose end or limits are not to be its own."""
+    group = Group(_MONITORS)
+    group.create({name for name in ("cpu", "memory", "pids") if name in group.host.controllers()})
+    group.enter(0)
+
+
+def remove_empty() -> None:
+    """Remove the group of the monitors if no monitor is left in it."""
+    group = Group(_MONITORS)
+    if group.exists and group.wait_empty(1.0):
+        group.remove()

@@ -1,0 +1,393 @@
+#!/usr/bin/python
+# Copyright (c) 2026, the nsfleet.linux authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: container
+short_description: Run isolated, limited processes without a daemon
+version_added: 1.0.0
+description:
+  - Turns its options into an OCI bundle and runs it in namespaces and a control group of its own, hardened unless told
+    otherwise. No Docker, no Podman, no daemon.
+  - A container is described as a whole. An option that the task does not give has its default, so what disappears from
+    the task disappears from the container. A task without O(command) only sets the state of one that is there.
+  - What the kernel can tell of a running container is read from the kernel (host name, mounts, namespaces, kernel
+    parameters, resource limits, control group), the rest from its bundle. What drifted is repaired.
+  - Limits, names, kernel parameters and resource limits change under the running container. Other changes restart it
+    and keep what it wrote. Another O(rootfs) or O(overlay) makes it anew. RV(plan) says which.
+author:
+  - The nsfleet.linux authors (@nsfleet)
+extends_documentation_fragment:
+  - nsfleet.linux._attributes
+  - nsfleet.linux._policy
+  - nsfleet.linux._limits
+options:
+  name:
+    description:
+      - Name of the container; letters, digits, C(_), C(.) and C(-).
+    type: str
+    required: true
+  state:
+    description:
+      - What the container is to be.
+    type: str
+    default: started
+    choices:
+      present: It is there. Whether it runs is left as it is.
+      started: It runs.
+      stopped: It is there and does not run.
+      restarted: It is stopped if it runs, and started. This changes something on every run.
+      absent: It does not run, and nothing of it is left. Its O(rootfs) is not part of it and stays.
+  rootfs:
+    description:
+      - Directory of the root file system. Required unless O(namespaces.mount) is not private.
+    type: path
+  overlay:
+    description:
+      - Where the container writes to. Without a layer of its own it writes into O(rootfs), and two containers with one
+        rootfs see each other's writes.
+    type: str
+    default: none
+    choices:
+      none: Into the root file system itself.
+      disk: Into a private layer on disk, which lives as long as the container.
+      tmpfs: Into a private layer in memory, which lives as long as it runs.
+  idmap:
+    description:
+      - Show the files of O(rootfs) with owners mapped as O(uid_mappings) and O(gid_mappings) say, so that no file has
+        to be given to another owner. Needs Linux 5.12 and a file system that can do it.
+    type: bool
+    default: false
+  read_only:
+    description: Whether the root file system is read-only. Mounts are not.
+    type: bool
+    default: false
+  command:
+    description:
+      - The program and its arguments. A program without a slash is looked up in E(PATH) inside.
+      - Without it, the task only says what O(state) a container that is there is to have, and its description stays as
+        it is.
+    type: list
+    elements: str
+  env:
+    description:
+      - Environment variables. E(PATH) has a usual default.
+    type: dict
+  cwd:
+    description: Directory that the program starts in.
+    type: path
+    default: /
+  user:
+    description:
+      - User that the program runs as, and its group if one is named; names are looked up in the container's own
+        C(/etc/passwd) and C(/etc/group). Digits are always a number.
+    type: str
+    default: "0"
+  groups:
+    description: Supplementary groups, names or numbers.
+    type: list
+    elements: str
+  hostname:
+    description: Host name inside. The default is O(name).
+    type: str
+  domainname:
+    description: NIS domain name inside.
+    type: str
+  namespaces:
+    description:
+      - Which namespaces the container has of its own. V(private) is a new one, V(host) the host's, and a path joins
+        the one that is there, such as C(/proc/1234/ns/ipc).
+    type: dict
+    suboptions:
+      mount:
+        description: Mounts. Unless private, the container sees the host's files.
+        type: str
+        default: private
+      pid:
+        description: Process ids.
+        type: str
+        default: private
+      ipc:
+        description: System V IPC and POSIX message queues.
+        type: str
+        default: private
+      uts:
+        description: Host name.
+        type: str
+        default: private
+      net:
+        description: Network. Also the name of a namespace of M(nsfleet.linux.netns), or the id of a process.
+        type: str
+        default: private
+      cgroup:
+        description: Control groups.
+        type: str
+        default: private
+      user:
+        description: Users. With V(private), O(uid_mappings) and O(gid_mappings) are required.
+        type: str
+        default: host
+      time:
+        description: Monotonic and boot clock.
+        type: str
+        default: host
+  uid_mappings:
+    description: Users of a private user namespace; id 0 must be mapped.
+    type: list
+    elements: dict
+    suboptions: &mappings
+      container_id:
+        description: First id inside.
+        type: int
+        required: true
+      host_id:
+        description: First id outside.
+        type: int
+        required: true
+      size:
+        description: How many ids.
+        type: int
+        default: 1
+  gid_mappings:
+    description: Groups of a private user namespace; id 0 must be mapped.
+    type: list
+    elements: dict
+    suboptions: *mappings
+  time_offsets:
+    description: Seconds that the clocks of a private time namespace are ahead of the host's.
+    type: dict
+    suboptions:
+      monotonic:
+        description: Offset of the clock that only runs while the system does.
+        type: float
+        default: 0.0
+      boottime:
+        description: Offset of the clock that also runs while the system is suspended.
+        type: float
+        default: 0.0
+  mounts:
+    description:
+      - Mounts beside those that every container has (C(/proc), C(/sys), C(/dev), C(/dev/pts), C(/dev/shm),
+        C(/dev/mqueue), C(/sys/fs/cgroup)). One with the destination of such a mount replaces it.
+    type: list
+    elements: dict
+    suboptions:
+      destination:
+        description: Where it is inside. What is missing of the path is made.
+        type: str
+        required: true
+      type:
+        description: V(bind) for a file or directory of the host, or a file system such as V(tmpfs).
+        type: str
+        default: bind
+      source:
+        description: File or directory of the host.
+        type: str
+        default: ""
+      options:
+        description:
+          - Options of the OCI runtime-spec, such as V(ro), V(rbind), V(nosuid), V(nodev), V(noexec), V(idmap),
+            V(rslave), and those of the file system, such as V(size=64m) and V(mode=1777).
+        type: list
+        elements: str
+        default: []
+  cap_add:
+    description:
+      - Capabilities beside the default ones, with or without C(CAP_); V(ALL) for all.
+      - The default ones are AUDIT_WRITE, CHOWN, DAC_OVERRIDE, FOWNER, FSETID, KILL, MKNOD, NET_BIND_SERVICE, NET_RAW,
+        SETFCAP, SETGID, SETPCAP, SETUID and SYS_CHROOT.
+    type: list
+    elements: str
+  cap_drop:
+    description: Default capabilities that it does not get; V(ALL) for all. O(cap_add) comes after it.
+    type: list
+    elements: str
+  cap_ambient:
+    description: Capabilities that a program keeps that does not run as root, such as NET_BIND_SERVICE.
+    type: list
+    elements: str
+  no_new_privs:
+    description: Whether nothing inside can gain privileges, as by set-user-id programs.
+    type: bool
+    default: true
+  masked_paths:
+    description: Files and directories that are hidden. The default hides what is dangerous below C(/proc) and C(/sys).
+    type: list
+    elements: str
+  readonly_paths:
+    description: Files and directories that are read-only. The default is C(/proc/sys) and a few others.
+    type: list
+    elements: str
+  rlimits:
+    description:
+      - Resource limits by the names of C(getrlimit(2)), such as V(nofile), to a number, V(SOFT:HARD) or V(unlimited).
+    type: dict
+  sysctls:
+    description:
+      - Kernel parameters that the container has of its own (V(net.*), V(kernel.msg*), V(kernel.sem), V(kernel.shm*),
+        V(fs.mqueue.*)); their namespace must not be the host's.
+    type: dict
+  oom_score_adj:
+    description: How readily the kernel kills the container when memory runs out, -1000 to 1000.
+    type: int
+  cgroup_parent:
+    description:
+      - Control group that the container's own is put into, by its name in M(nsfleet.linux.cgroup). Limits of that
+        group hold for all containers in it together.
+    type: str
+    default: containers
+  restart_policy:
+    description: What happens when the program ends by itself.
+    type: str
+    default: "no"
+    choices:
+      "no": It stays stopped.
+      on-failure: It is started again unless its exit code is 0.
+      always: It is started again.
+  restart_max:
+    description: How often it is started again; V(0) for no limit. The pause between two starts grows.
+    type: int
+    default: 0
+  stop_signal:
+    description: Signal that asks the program to end.
+    type: str
+    default: SIGTERM
+  stop_timeout:
+    description: Seconds until a program that does not end is killed.
+    type: float
+    default: 10.0
+  labels:
+    description: Notes of your own, kept as annotations in the bundle.
+    type: dict
+notes:
+  - The bundle is in C(/var/lib/nsfleet/containers/NAME), with the log of standard output and standard error.
+seealso:
+  - module: nsfleet.linux.container_info
+  - module: nsfleet.linux.netns
+  - module: nsfleet.linux.cgroup
+"""
+
+EXAMPLES = r"""
+- name: A shell loop in namespaces of its own, on the host's files, with a layer in memory to write to
+  nsfleet.linux.container:
+    name: clock
+    rootfs: /
+    overlay: tmpfs
+    command:
+      - /bin/sh
+      - -c
+      - trap 'exit 0' TERM; while true; do date; sleep 10 & wait; done
+
+- name: The same with limits, as another user, in the network namespace of a service
+  nsfleet.linux.netns:
+    name: clock
+
+- name: Limits change while it runs; another user and another network need a restart
+  nsfleet.linux.container:
+    name: clock
+    rootfs: /
+    overlay: tmpfs
+    command:
+      - /bin/sh
+      - -c
+      - trap 'exit 0' TERM; while true; do date; sleep 10 & wait; done
+    user: nobody
+    namespaces:
+      net: clock
+    memory_max: 64M
+    pids_max: 20
+    cpu_max: 50%
+    restart_policy: on-failure
+  register: clock
+
+- name: Stop it; its description stays as it is
+  nsfleet.linux.container:
+    name: clock
+    state: stopped
+
+- name: Start it again
+  nsfleet.linux.container:
+    name: clock
+    state: started
+
+- name: Nothing of it is left
+  nsfleet.linux.container:
+    name: clock
+    state: absent
+"""
+
+RETURN = r"""
+plan:
+  description: The steps that were taken, or in check mode would be taken; empty when nothing differs.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    target:
+      description: Kind and name of the object.
+      type: str
+      sample: container clock
+    action:
+      description: What the step does with it.
+      type: str
+      sample: set
+    effect:
+      description: V(live), V(restart) or V(recreate).
+      type: str
+      sample: restart
+    changes:
+      description: The options that the step changes, each with its path, value before, value after, and reason.
+      type: list
+      elements: dict
+      sample:
+        - option: user
+          before: "0"
+          after: nobody
+          reason: request
+container:
+  description: The container as observed at the end, with the options of the module; V(null) if there is none.
+  returned: success
+  type: dict
+  contains:
+    running:
+      description: Whether it runs.
+      type: bool
+      sample: true
+    pid:
+      description: Id of its first process on the host; V(null) if it does not run.
+      type: int
+      sample: 4711
+    exit_code:
+      description: How its first process ended the last time, 128 and the signal where a signal ended it.
+      type: int
+      sample: 0
+    restarts:
+      description: How often it was started again by itself.
+      type: int
+      sample: 0
+    supervised:
+      description: Whether its monitor runs.
+      type: bool
+      sample: true
+    capabilities:
+      description: What O(cap_add) and O(cap_drop) come to.
+      type: list
+      elements: str
+      sample:
+        - CAP_NET_BIND_SERVICE
+"""
+
+from ansible_collections.nsfleet.linux.plugins.module_utils import _module
+from ansible_collections.nsfleet.linux.plugins.module_utils._resources.container import Container
+
+
+def main() -> None:
+    """Run the module."""
+    _module.run(Container)
+
+
+if __name__ == "__main__":
+    main()
