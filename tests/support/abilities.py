@@ -14,6 +14,7 @@ import pytest
 PROBES = {
     "vlan filtering of bridges": "unshare -n ip link add probe type bridge vlan_filtering 1",
     "vlan links": "unshare -n sh -c 'ip link add p0 type veth peer name p1 && ip link add link p0 p0.5 type vlan id 5'",
+    "idmapped mounts": "printf '5.12\\n%s\\n' \"$(uname -r)\" | sort -VC",
     "systemd as init": "test -d /run/systemd/system",
     "cgroup v2 controllers": "grep -q memory /sys/fs/cgroup/cgroup.controllers",
     "cgroup v1 controllers": "test -e /sys/fs/cgroup/memory/memory.limit_in_bytes",

@@ -29,7 +29,6 @@ class Setup:
 
     def __init__(self) -> None:
         self.root: int | None = None  #: detached mount of the root; ``None``: the container stays in the host's root
-        self.place = ""  #: directory where the root is attached before it becomes the root
         self.read_only = False
         self.mounts: list[mounts.Mount] = []
         self.masked: t.Sequence[str] = ()
@@ -92,8 +91,7 @@ def _isolate(setup: Setup) -> None:
 
 def _attach_root(setup: Setup) -> None:
     if setup.root is not None:
-        place = os.open(setup.place, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-        mount_api.attach(setup.root, place)
+        mount_api.attach(setup.root, os.open(".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC))
 
 
 def _attach_mounts(setup: Setup) -> None:

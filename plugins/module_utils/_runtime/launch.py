@@ -119,16 +119,15 @@ class Launch:
 
     def _prepare_user(self) -> None:
         setup, user = self.setup, self.process["user"]
-        name = annotation(self.spec, "user")
-        if name:
-            root = os.open(self.spec["root"]["path"], os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-            groups = annotation(self.spec, "groups")
-            found = users.resolve(root, name, groups.split(",") if groups else ())
-            os.close(root)
-        else:
-            found = users.User(user["uid"], user["gid"], tuple(user.get("additionalGids", ())))
-        setup.uid, setup.gid, setup.groups = found
+        setup.uid, setup.gid = user["uid"], user["gid"]
+        setup.groups = user.get("additionalGids", ())
         setup.umask = user.get("umask", 0o022)
+        name, groups = annotation(self.spec, "user"), annotation(self.spec, "groups")
+        if name or groups:
+            root = os.open(self.spec["root"]["path"], os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+            found = users.resolve(root, name or str(setup.uid), groups.split(",") if groups else ())
+            os.close(root)
+            setup.uid, setup.gid, setup.groups = found
 
     # --- the start ---------------------------------------------------------------
 
@@ -294,10 +293,13 @@ class Launch:
         stage = self.bundle.stage
         target = os.open(stage, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         mount_api.attach(mount_api.new_filesystem("tmpfs", {"mode": "0700"}), target)
-        self.setup.place = os.path.join(stage, "root")
-        os.mkdir(self.setup.place)
+        # The first process finds the place as its working directory: in a user namespace it may not walk there.
+        place = os.path.join(stage, "root")
+        os.mkdir(place)
+        os.chdir(place)
         tree = mount_api.clone_tree(self.spec["root"]["path"])
         if self.user_namespace is not None and annotation(self.spec, "idmap"):
+            self._doing = f"idmap: show the files of {self.spec['root']['path']} with other owners"
             mount_api.map_ids(tree, self.user_namespace)
         overlay = annotation(self.spec, "overlay")
         self.setup.root = tree if overlay in ("", "none") else self._overlay(tree, overlay)
