@@ -25,6 +25,13 @@ PATIENCE = 10.0
 _ATTEMPTS = 10
 
 
+class Joined(t.NamedTuple):
+    """One thing that was done so that a group has a controller."""
+
+    path: str  #: a directory
+    controller: str = ""  #: given there to the groups below; empty: the directory was made
+
+
 class Group:
     """A group of a name.
 
@@ -90,12 +97,13 @@ class Group:
 
     # --- make and remove -----------------------------------------------------------
 
-    def create(self, controllers: t.Iterable[str] = ()) -> None:
+    def create(self, controllers: t.Iterable[str] = ()) -> list[Joined]:
         """Make the group, or give it more controllers; what is there already stays as it is.
 
         A new directory gets our mark. Processes that are in the group follow into hierarchies that it joins.
 
         :param controllers: by their names in version 2.
+        :returns: what was done, for :meth:`leave`.
         :raises NsfleetError: this host cannot; the message says which controller, and why.
         """
         wanted = sorted(set(controllers))
@@ -104,25 +112,27 @@ class Group:
             from . import systemd
 
             systemd.start(self.host)
+        done: list[Joined] = []
         for hierarchy in needed:
             for_it = [name for name in wanted if name in hierarchy.controllers and self.host.of(name) is hierarchy]
-            self._make(hierarchy, for_it)
+            self._make(hierarchy, for_it, done)
         self._follow(needed)
+        return done
 
-    def _make(self, hierarchy: Hierarchy, controllers: t.Sequence[str]) -> None:
+    def _make(self, hierarchy: Hierarchy, controllers: t.Sequence[str], done: list[Joined]) -> None:
         for _attempt in range(_ATTEMPTS):
             # The run that removes the last group takes the empty ones above it away, even from under our feet.
             with contextlib.suppress(FileNotFoundError):
-                return self._make_once(hierarchy, controllers)
+                return self._make_once(hierarchy, controllers, done)
         raise NsfleetError(f"the groups above {self.path} are removed as soon as they are made")
 
-    def _make_once(self, hierarchy: Hierarchy, controllers: t.Sequence[str]) -> None:
+    def _make_once(self, hierarchy: Hierarchy, controllers: t.Sequence[str], done: list[Joined]) -> None:
         """From the top down: a group of version 2 has the controllers that the one above gives it."""
         path = hierarchy.mount_point
         parts = self.path.strip("/").split("/")
         for part in parts:
             if hierarchy.version == 2:
-                self._give(path, controllers)
+                done += self._give(path, controllers)
             path = f"{path}/{part}"
             try:
                 made = self.tree.make(path)
@@ -131,19 +141,20 @@ class Group:
             except OSError as error:
                 raise KernelError(f"make cgroup {path}", error) from error
             if made:
+                done.append(Joined(path))
                 self._mark(path, ABOVE)
             if hierarchy.version == 1 and "cpuset" in hierarchy.controllers:
                 _fill_cpuset(Folder(self.tree, path))
         if self.tree.marked(path) == ABOVE:
             self._mark(path, OURS)
 
-    def _give(self, path: str, controllers: t.Sequence[str]) -> None:
+    def _give(self, path: str, controllers: t.Sequence[str]) -> list[Joined]:
         """Give controllers to the groups below one, in one write; one by one only to find out which one is refused."""
         folder = Folder(self.tree, path)
         given = (folder.read("cgroup.subtree_control") or "").split()
         lacking = [name for name in controllers if name not in given]
         if not lacking:
-            return
+            return []
         try:
             folder.write("cgroup.subtree_control", " ".join(f"+{name}" for name in lacking))
         except FileNotFoundError:
@@ -151,6 +162,7 @@ class Group:
         except OSError:
             for name in lacking:
                 self._give_one(folder, name)
+        return [Joined(path, name) for name in lacking]
 
     def _give_one(self, folder: Folder, controller: str) -> None:
         try:
@@ -164,6 +176,35 @@ class Group:
                 OSError(error.errno, f"{error.strerror}{': ' if words else ''}{words}"),
             ) from error
 
+    def obstacles(self, controllers: t.Iterable[str]) -> t.Iterator[tuple[str, str]]:
+        """What stands in the way of giving the group controllers, found out without changing anything.
+
+        :returns: controller and reason, each controller at most once.
+        """
+        for controller in sorted(set(controllers)):
+            hierarchy = self.host.of(controller)
+            if hierarchy is None:
+                yield controller, self.host.lacking(controller)
+            elif hierarchy.version == 2 and controller not in CORE:
+                reason = self._obstacle(hierarchy.mount_point, controller)
+                if reason:
+                    yield controller, reason
+
+    def _obstacle(self, path: str, controller: str) -> str:
+        """The first of the groups above, from the top, that does not give a controller to those below and cannot."""
+        for part in self.path.strip("/").split("/"):
+            folder = Folder(self.tree, path)
+            if controller not in (folder.read("cgroup.subtree_control") or "").split():
+                if controller not in (folder.read("cgroup.controllers") or controller).split():
+                    return f"{path}: {_GIVE_REASONS[errno.ENOENT]}"
+                # Only the root of all groups may have processes and give controllers; it has no type.
+                if folder.read("cgroup.type") is not None and folder.read("cgroup.procs"):
+                    return f"{path}: {_GIVE_REASONS[errno.EBUSY]}"
+            path = f"{path}/{part}"
+            if not self.tree.has(path):
+                break
+        return ""
+
     def _follow(self, hierarchies: t.Iterable[Hierarchy]) -> None:
         """Bring the processes of the group into hierarchies that it has just joined, with those that they start."""
         for hierarchy in hierarchies:
@@ -175,6 +216,25 @@ class Group:
                     break
                 for pid in sorted(outside):
                     self._move(hierarchy, pid)
+
+    def leave(self, done: t.Sequence[Joined]) -> None:
+        """Undo what gave the group more controllers; its processes go to the groups above, where they were.
+
+        :param done: what :meth:`create` returned.
+        :raises KernelError: the kernel refused.
+        """
+        for path, controller in reversed(done):
+            folder = Folder(self.tree, path)
+            try:
+                if controller:
+                    folder.write("cgroup.subtree_control", f"-{controller}")
+                    continue
+                for pid in (folder.read("cgroup.procs") or "").split():
+                    with contextlib.suppress(ProcessLookupError):
+                        folder.above().write("cgroup.procs", pid)
+            except OSError as error:
+                raise KernelError(f"undo the changes of {path}", error) from error
+            self._remove(path)
 
     def remove(self) -> None:
         """Remove the group and all groups below it, and those above it that were made for it alone.
@@ -302,6 +362,16 @@ class Group:
         words = _MOVE_REASONS.get(error.errno or 0, "")
         shown = OSError(error.errno, f"{error.strerror}{': ' if words else ''}{words}")
         return KernelError(f"move process {pid} into cgroup {self.name}", shown)
+
+    def places_of(self, pid: int) -> list[str]:
+        """Paths of the ``cgroup.procs`` files of the groups that a process is in, in the hierarchies of this group."""
+        groups: dict[str, str] = {}
+        for line in (self.tree.read(f"/proc/{pid}/cgroup") or "").splitlines():
+            _number, words, path = line.split(":", 2)
+            groups.update(("io" if word == "blkio" else word, path.rstrip("/")) for word in words.split(","))
+        # The line of version 2 names no controller.
+        keys = ((each, "" if each.version == 2 else each.controllers[0]) for each in self.hierarchies)
+        return [f"{each.mount_point}{groups[key]}/cgroup.procs" for each, key in keys if key in groups]
 
     def entrances(self, version: int = 1) -> list[str]:
         """Paths of the ``cgroup.procs`` files of one version, for a process that is to enter by itself.

@@ -314,7 +314,7 @@ class Devices(File):
 
 
 def _decode_bytes(text: str) -> str:
-    return "max" if int(text) >= _UNLIMITED else text
+    return "max" if text == "max" or int(text) >= _UNLIMITED else text
 
 
 def _encode_bytes(text: str) -> str:
@@ -370,6 +370,7 @@ class Setting(t.NamedTuple):
 
 _FILE = File()
 _BYTES = Renamed((r"\.max$", ".limit_in_bytes"), _decode_bytes, _encode_bytes)
+_PAGES = Renamed(("", ""), _decode_bytes)  # where nothing was set, even version 2 shows the largest number of pages
 _SWAP_TOO = "cgroup v1 limits only memory and swap together (memory_swap_max)"
 _NO_GUARANTEE = "cgroup v1 cannot keep memory for a group"
 _ONLY_V2 = "cgroup v1 has nothing like it"
@@ -409,8 +410,8 @@ SETTINGS: dict[str, Setting] = {
     "io.latency": Setting("io", _FILE, _ONLY_V2),
     "io.prio.class": Setting("io", _FILE, Renamed(("^.*", "blkio.prio.class"))),
     "pids.max": Setting("pids", _FILE, _FILE),
-    "hugetlb.SIZE.max": Setting("hugetlb", _FILE, _BYTES),
-    "hugetlb.SIZE.rsvd.max": Setting("hugetlb", _FILE, _BYTES),
+    "hugetlb.SIZE.max": Setting("hugetlb", _PAGES, _BYTES),
+    "hugetlb.SIZE.rsvd.max": Setting("hugetlb", _PAGES, _BYTES),
     "rdma.max": Setting("rdma", _FILE, _FILE),
     "misc.max": Setting("misc", _FILE, _FILE),
     "dmem.max": Setting("dmem", _FILE, _ONLY_V2),

@@ -79,6 +79,13 @@ class Tree:
         except FileNotFoundError:
             return []
 
+    def files(self, path: str) -> list[str]:
+        """Sorted names of the files of a group."""
+        try:
+            return sorted(name for name in os.listdir(path) if "." in name)
+        except FileNotFoundError:
+            return []
+
     def mark(self, path: str, value: str) -> None:
         """Say what a directory is to us; empty takes the mark away.
 

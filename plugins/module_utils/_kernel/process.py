@@ -32,9 +32,12 @@ def pids() -> list[int]:
     return sorted(int(entry) for entry in os.listdir("/proc") if entry.isdigit())
 
 
-def processes() -> t.Iterator[Process]:
-    """All processes that this pid namespace shows; those that end meanwhile are left out."""
-    for pid in pids():
+def processes(wanted: t.Iterable[int] | None = None) -> t.Iterator[Process]:
+    """Processes with their commands; those that end meanwhile are left out.
+
+    :param wanted: their ids; all that this pid namespace shows if not given.
+    """
+    for pid in pids() if wanted is None else wanted:
         try:
             with open(f"/proc/{pid}/comm", encoding="utf-8", errors="backslashreplace") as file:
                 yield Process(pid, file.read().rstrip("\n"))

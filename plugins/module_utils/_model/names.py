@@ -9,6 +9,11 @@ from __future__ import annotations
 import re
 
 _WORD = re.compile(r"[^\s/\0]+")
+#: Files that the kernel makes in every directory of a control group.
+_CGROUP_FILE = re.compile(
+    r"(blkio|cgroup|cpu|cpuacct|cpuset|devices|dmem|freezer|hugetlb|io|memory|misc|net_cls|net_prio|perf_event|pids|"
+    r"rdma)\..*|tasks|notify_on_release|release_agent"
+)
 _CONTAINER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 
@@ -66,4 +71,20 @@ def container_name(value: str) -> str:
             "expected 1 to 128 letters, digits, '_', '.' and '-', of which the first is a letter or digit, "
             f"got {value!r}"
         )
+    return value
+
+
+def cgroup_name(value: str) -> str:
+    """The name of a control group: parts separated by slashes; with a leading one, from the root of the hierarchies.
+
+    :raises ValueError: it is not one.
+    """
+    for part in value[value.startswith("/") :].split("/"):
+        if not _WORD.fullmatch(part) or part in (".", "..") or len(part.encode()) > 255:
+            raise ValueError(
+                "expected a name, or names separated by single slashes, each of 1 to 255 bytes without spaces and "
+                f"neither '.' nor '..', got {value!r}"
+            )
+        if _CGROUP_FILE.fullmatch(part):
+            raise ValueError(f"expected a name that no file of the kernel can have, got {value!r}")
     return value

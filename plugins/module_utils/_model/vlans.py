@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import typing as t
 
+from .quantities import ranges
+
 
 def vlan_id(value: int) -> int:
     """A VLAN id, or 0 for none.
@@ -41,10 +43,5 @@ def vlan_ranges(values: t.Iterable[str]) -> list[str]:
 
     :raises ValueError: one is neither an id nor a range.
     """
-    runs: list[list[int]] = []
-    for number in vlan_numbers(values):
-        if runs and runs[-1][1] == number - 1:
-            runs[-1][1] = number
-        else:
-            runs.append([number, number])
-    return [str(low) if low == high else f"{low}-{high}" for low, high in runs]
+    numbers = vlan_numbers(values)
+    return ranges(numbers).split(",") if numbers else []
