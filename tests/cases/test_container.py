@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import sys
+import time
 import typing as t
 
 import pytest
-
 from support import laws, world
 from support.abilities import need
+from support.invoke import invoke
 from support.laws import Case
 
 BUNDLE = "/var/lib/nsfleet/containers/case"
@@ -182,8 +184,9 @@ CASES = [
          edited("d['annotations']['nsfleet.linux/stop-signal'] = 'SIGHUP'"), reverts_to=""),
     Case("stop_timeout", {"stop_timeout": 2.5}, lambda: note("stop-timeout"), "2.5",
          edited("d['annotations']['nsfleet.linux/stop-timeout'] = '1'"), reverts_to=""),
-    Case("labels", {"labels": {"org.example.tier": "web"}}, lambda: "org.example.tier" in content(f"{BUNDLE}/config.json"),
-         True, edited("d['annotations']['org.example.tier'] = 'db'"), reverts_to=False),
+    Case("labels", {"labels": {"org.example.tier": "web"}},
+         lambda: "org.example.tier" in content(f"{BUNDLE}/config.json"), True,
+        edited("d['annotations']['org.example.tier'] = 'db'"), reverts_to=False),
     Case("overlay", {"overlay": "disk"}, lambda: os.path.isdir(f"{BUNDLE}/upper"), True,
          edited("d['annotations']['nsfleet.linux/overlay'] = 'tmpfs'"), reverts_to=False),
     Case("rootfs", {"rootfs": "/srv/case"}, lambda: content(f"/proc/{pid()}/root/case"), "case",
@@ -201,7 +204,7 @@ def note(name: str) -> str:
 
 
 @pytest.fixture(autouse=True)
-def rootfs(clean_host: None) -> t.Iterator[None]:
+def rootfs() -> t.Iterator[None]:
     """A small root file system beside the host's; what a failed case left running is ended."""
     world.sh(SKELETON)
     yield
@@ -232,7 +235,8 @@ for each in 1 2 3; do
       /sys/fs/cgroup/*/nsfleet*/*/*/cgroup.procs 2>/dev/null | sort -u | xargs -r kill -KILL || true
   sleep 0.2
 done
-find /sys/fs/cgroup -depth -type d -path '*nsfleet/*' -exec rmdir {} + ; find /sys/fs/cgroup -name nsfleet -exec rmdir {} +
+find /sys/fs/cgroup -depth -type d -path '*nsfleet/*' -exec rmdir {} +
+find /sys/fs/cgroup -name nsfleet -exec rmdir {} +
 rm -rf /var/lib/nsfleet/* /run/nsfleet
 """
 
@@ -243,3 +247,319 @@ def test_option(case: Case) -> None:
     laws.option_holds("container", BASE, case)
     laws.remove("container", {"name": "case"})
 
+
+# --- life and death ------------------------------------------------------------
+
+
+def info() -> dict[str, t.Any]:
+    """What container_info says of the container."""
+    (found,) = invoke("container_info", {"name": "case"})["containers"]
+    return t.cast("dict[str, t.Any]", found)
+
+
+def ended() -> bool:
+    """Whether it ended, and its monitor wrote down how."""
+    return not info()["running"] and info()["exit_code"] is not None
+
+
+def until(condition: t.Callable[[], t.Any], seconds: float = 10.0) -> None:
+    """Wait for a condition.
+
+    :raises AssertionError: it did not come.
+    """
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not come"
+        time.sleep(0.02)
+
+
+def script(words: str, **options: t.Any) -> dict[str, t.Any]:
+    """Options of a container that runs a shell script; ``trap`` first, so that it is found by :func:`pid`."""
+    return {**BASE, "command": ["/bin/sh", "-c", f"trap 'exit 0' TERM; {words}"], **options}
+
+
+def test_states() -> None:
+    laws.four_steps("container", {**BASE, "state": "present"})
+    assert not info()["running"]
+    only = {"name": "case"}
+    laws.four_steps("container", {**only, "state": "started"})
+    first = pid()
+    assert not laws.run("container", {**BASE, "state": "present"}).changed
+    assert pid() == first
+    restarted = laws.run("container", {**only, "state": "restarted"})
+    assert restarted.changed
+    assert pid() != first
+    laws.four_steps("container", {**only, "state": "stopped"})
+    assert not os.path.exists(f"/proc/{first}")
+    assert info()["exit_code"] == 0
+    assert not laws.run("container", {**BASE, "state": "stopped"}).changed
+    laws.settled("container", {**BASE, "state": "stopped"})
+    laws.remove("container", only)
+
+
+def test_live_changes_keep_the_process() -> None:
+    laws.run("container", BASE)
+    before = pid(), os.readlink(f"/proc/{pid()}/ns/mnt")
+    live: dict[str, t.Any] = {
+        "hostname": "other", "memory_max": "128M", "rlimits": {"nofile": 100}, "oom_score_adj": 10,
+        "labels": {"a": "b"}, "sysctls": {"net.ipv4.ip_forward": 1}, "restart_policy": "always", "stop_timeout": 1,
+    }  # fmt: skip
+    done = laws.four_steps("container", {**BASE, **live})
+    assert {step["effect"] for step in done["plan"]} == {"live"}
+    assert (pid(), os.readlink(f"/proc/{pid()}/ns/mnt")) == before
+    assert content(group_file("memory", "memory.max")) in ("", "134217728")
+    laws.remove("container", {"name": "case"})
+
+
+def test_restart_keeps_the_layer_and_recreate_does_not() -> None:
+    options = {**BASE, "overlay": "disk"}
+    laws.run("container", options)
+    inside("sh -c 'echo kept > /kept'")
+    done = laws.four_steps("container", {**options, "cwd": "/tmp"})
+    assert {step["effect"] for step in done["plan"]} == {"restart"}
+    assert inside("cat /kept") == "kept"
+    assert not os.path.exists("/kept"), "the container wrote into the host's root"
+    done = laws.four_steps("container", {**options, "rootfs": "/srv/case"})
+    assert {step["effect"] for step in done["plan"]} == {"recreate"}
+    assert inside("sh -c 'cat /kept 2>/dev/null || true'") == ""
+    laws.remove("container", {"name": "case"})
+
+
+def test_log_and_exit_code() -> None:
+    laws.run("container", {**BASE, "command": ["/bin/sh", "-c", "echo out; echo err >&2; exit 7"]})
+    until(ended)
+    assert content(f"{BUNDLE}/log") == "out\nerr"
+    told = info()
+    assert (told["exit_code"], told["log"], told["restarts"]) == (7, "out\nerr\n", 0)
+    laws.remove("container", {"name": "case"})
+
+
+def test_restart_policy() -> None:
+    """On failure it is started again, at most so often; a container that ends well is not."""
+    failing = {**BASE, "command": ["/bin/sh", "-c", "echo x; exit 3"], "restart_policy": "on-failure", "restart_max": 2}
+    laws.run("container", failing)
+    until(lambda: content(f"{BUNDLE}/log") == "x\nx\nx" and ended())
+    time.sleep(1)
+    assert content(f"{BUNDLE}/log") == "x\nx\nx"
+    assert (info()["restarts"], info()["exit_code"]) == (2, 3)
+    laws.remove("container", {"name": "case"})
+    laws.run("container", {**failing, "command": ["/bin/sh", "-c", "echo x; exit 0"]})
+    until(ended)
+    time.sleep(0.5)
+    assert content(f"{BUNDLE}/log") == "x"
+    laws.remove("container", {"name": "case"})
+
+
+def test_killed_payload_is_restarted_always() -> None:
+    options = {**BASE, "restart_policy": "always"}
+    laws.run("container", options)
+    first = pid()
+    os.kill(first, signal.SIGKILL)
+    until(lambda: not os.path.exists(f"/proc/{first}") and info()["running"])
+    laws.settled("container", options)
+    laws.four_steps("container", {"name": "case", "state": "stopped"})
+    time.sleep(0.5)
+    assert not info()["running"], "a container that was stopped was started again"
+    laws.remove("container", {"name": "case"})
+
+
+def test_stop_signal_and_timeout() -> None:
+    """The signal is the one asked for; what does not listen is killed when its time is over."""
+    listens = script("trap 'echo heard; exit 0' INT; sleep 31536000 & wait", stop_signal="SIGINT")
+    laws.run("container", listens)
+    laws.run("container", {"name": "case", "state": "stopped"})
+    assert content(f"{BUNDLE}/log") == "heard"
+    laws.remove("container", {"name": "case"})
+    deaf = {
+        **BASE,
+        "command": ["/bin/sh", "-c", "trap '' TERM; echo up; while true; do sleep 1; done"],
+        "stop_timeout": 1,
+    }
+    laws.run("container", deaf)
+    until(lambda: content(f"{BUNDLE}/log") == "up")
+    start = time.monotonic()
+    laws.run("container", {"name": "case", "state": "stopped"})
+    assert 0.9 < time.monotonic() - start < 5
+    assert info()["exit_code"] == 137
+    laws.remove("container", {"name": "case"})
+
+
+def test_dead_monitor_is_replaced_and_the_container_goes_on() -> None:
+    options = {**BASE, "restart_policy": "always"}
+    laws.run("container", options)
+    first = pid()
+    monitor = int(world.sh(f"ps -o ppid= -p {first}"))
+    assert "monitor case" in content(f"/proc/{monitor}/cmdline").replace("\0", " ")
+    done = laws.repaired("container", options, f"kill -KILL {monitor}; while test -d /proc/{monitor}; do :; done")
+    assert [step["changes"][0]["option"] for step in done["plan"]] == ["supervised"]
+    assert pid() == first
+    os.kill(first, signal.SIGKILL)
+    until(lambda: not os.path.exists(f"/proc/{first}") and info()["running"])
+    laws.remove("container", {"name": "case"})
+
+
+def test_nothing_of_the_host_leaks_into_the_payload() -> None:
+    """Descriptors, signals, session, environment, standard input; and its executable is the payload's own."""
+    reading, writing = os.pipe()
+    os.set_inheritable(writing, True)
+    laws.run("container", {**BASE, "env": {"A": "b"}})
+    open_files = {int(fd): os.readlink(f"/proc/{pid()}/fd/{fd}") for fd in os.listdir(f"/proc/{pid()}/fd")}
+    assert open_files == {0: "/dev/null", 1: f"{BUNDLE}/log", 2: f"{BUNDLE}/log"}
+    assert status("SigBlk") == status("SigIgn") == "0" * 16
+    assert os.getsid(pid()) == pid()
+    environ = content(f"/proc/{pid()}/environ").rstrip("\0").split("\0")
+    assert sorted(environ) == ["A=b", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"]
+    assert os.path.basename(os.readlink(f"/proc/{pid()}/exe")) == os.path.basename(os.path.realpath("/bin/sh"))
+    os.close(reading)
+    os.close(writing)
+    laws.remove("container", {"name": "case"})
+
+
+def test_default_container_is_hardened() -> None:
+    laws.run("container", BASE)
+    assert {kind: namespace(kind) for kind in ("mnt", "pid", "ipc", "uts", "net", "cgroup", "user", "time")} == {
+        "mnt": "own", "pid": "own", "ipc": "own", "uts": "own", "net": "own", "cgroup": "own", "user": "host",
+        "time": "host",
+    }  # fmt: skip
+    assert (status("CapInh"), status("CapAmb")) == ("0" * 16, "0" * 16)
+    assert status("CapEff") == status("CapBnd") == "00000000a80425fb"
+    assert status("NoNewPrivs") == "1"
+    assert inside("sh -c 'echo 1 > /proc/sys/net/ipv4/ip_forward || echo refused' 2>/dev/null") == "refused"
+    assert inside("sh -c 'cat /proc/keys; ls /sys/firmware'") == ""
+    assert inside('sh -c \'ls /dev | sort | tr "\\n" " "\'') == (
+        "fd full mqueue null ptmx pts random shm stderr stdin stdout tty urandom zero"
+    )
+    assert inside("sh -c 'exec 3</dev/mem || echo refused' 2>/dev/null || true") in ("", "refused")
+    laws.remove("container", {"name": "case"})
+
+
+def test_limits_are_enforced_by_the_kernel() -> None:
+    memory = script("exec python3 -c 'b = bytearray(256 << 20)'", memory_max="32M", memory_swap_max="0")
+    if not os.path.exists("/sys/fs/cgroup/memory/memory.memsw.limit_in_bytes") and not os.path.exists(
+        "/sys/fs/cgroup/cgroup.controllers"
+    ):
+        del memory["memory_swap_max"]
+    laws.run("container", memory)
+    until(ended)
+    assert info()["exit_code"] == 137
+    laws.remove("container", {"name": "case"})
+    forks = "i=0; while test $i -lt 60; do sleep 30 & i=$((i + 1)); done; wait"
+    laws.run("container", script(forks, pids_max=10))
+    until(lambda: "fork" in content(f"{BUNDLE}/log"))
+    laws.run("container", {"name": "case", "state": "absent"})
+    laws.run("container", script("while :; do :; done", cpu_max="20%"))
+    first, start = cpu_seconds(), time.monotonic()
+    time.sleep(2)
+    share = (cpu_seconds() - first) / (time.monotonic() - start)
+    assert 0.1 < share < 0.3, share
+    laws.remove("container", {"name": "case"})
+
+
+def cpu_seconds() -> float:
+    """Processor time of the first process so far."""
+    words = content(f"/proc/{pid()}/stat").rpartition(")")[2].split()
+    return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def test_named_network_namespace_is_joined_and_followed() -> None:
+    options = {**BASE, "namespaces": {"net": "case"}}
+    laws.missing("container", options, "namespaces.net")
+    world.sh("ip netns add case && ip -n case link set lo up")
+    laws.four_steps("container", options)
+    assert world.sh("ip netns identify " + str(pid())).strip() == "case"
+    laws.repaired("container", options, "ip netns delete case && ip netns add case")
+    assert world.sh("ip netns identify " + str(pid())).strip() == "case"
+    laws.remove("container", {"name": "case"})
+    world.sh("ip netns delete case")
+
+
+def test_mount_namespace_of_the_host() -> None:
+    options = {"name": "case", "command": WAIT, "namespaces": {"mount": "host", "net": "host"}}
+    laws.four_steps("container", options)
+    assert namespace("mnt") == "host"
+    assert namespace("pid") == "own"
+    laws.remove("container", {"name": "case"})
+    laws.refused("container", {**options, "rootfs": "/"}, "rootfs", "namespaces.mount")
+
+
+# --- bad input -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"name": "a/b"}, ("name: expected",)),
+        ({"name": ".."}, ("name: expected",)),
+        ({"rootfs": "srv"}, ("rootfs: expected",)),
+        ({"rootfs": None}, ("rootfs: expected",)),
+        ({"command": []}, ("command: expected",)),
+        ({"command": ["/no/such"]}, ("command: there is no /no/such",)),
+        ({"command": ["/etc/passwd"]}, ("command: /etc/passwd is no program",)),
+        ({"user": "a:b:c"}, ("user: expected",)),
+        ({"cwd": "tmp"}, ("cwd: expected",)),
+        ({"env": {"A=B": "c"}}, ("env: expected",)),
+        ({"hostname": "a b"}, ("hostname: expected",)),
+        ({"hostname": "x" * 65}, ("hostname: expected",)),
+        ({"hostname": "x", "namespaces": {"uts": "host"}}, ("hostname: needs namespaces.uts",)),
+        ({"namespaces": {"ipc": "web"}}, ("namespaces.ipc: expected",)),
+        ({"namespaces": {"user": "private"}}, ("uid_mappings: expected", "gid_mappings: expected")),
+        ({"uid_mappings": USERS}, ("uid_mappings: needs namespaces.user",)),
+        ({"idmap": True}, ("idmap: needs namespaces.user",)),
+        ({"time_offsets": {"boottime": 5}}, ("time_offsets: needs namespaces.time",)),
+        ({"cap_add": ["NET_ADMINN"]}, ("cap_add[0]: expected", "NET_ADMINN")),
+        ({"rlimits": {"files": 5}}, ("rlimits: expected", "nofile")),
+        ({"rlimits": {"nofile": "9:5"}}, ("rlimits: expected",)),
+        ({"sysctls": {"kernel.core_pattern": "|/bin/evil"}}, ("sysctls: expected", "core_pattern")),
+        ({"sysctls": {"kernel.shm_rmid_forced": "1\nkernel.core_pattern=x"}}, ("sysctls: expected", "one line")),
+        (
+            {"sysctls": {"net.ipv4.ip_forward": 1}, "namespaces": {"net": "host"}},
+            ("sysctls[net.ipv4.ip_forward]: needs",),
+        ),
+        ({"oom_score_adj": 1001}, ("oom_score_adj: expected",)),
+        ({"masked_paths": ["etc"]}, ("masked_paths[0]: expected",)),
+        ({"stop_signal": "SIGNOTHING"}, ("stop_signal: expected",)),
+        ({"memory_max": "much"}, ("memory_max: expected",)),
+        ({"mounts": [{"destination": "data"}]}, ("mounts[0].destination: expected",)),
+        ({"mounts": [{"destination": "/a"}, {"destination": "/a/"}]}, ("mounts[1].destination: '/a' is given twice",)),
+        ({"colour": "red"}, ("colour",)),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_bad_input(options: dict[str, t.Any], words: tuple[str, ...]) -> None:
+    laws.refused("container", {**BASE, **options}, *words)
+
+
+def test_what_is_missing() -> None:
+    laws.missing("container", {**BASE, "rootfs": "/srv/nothing"}, "rootfs: there is no directory")
+    mounts = [{"destination": "/a", "source": "/srv/nothing"}]
+    laws.missing("container", {**BASE, "mounts": mounts}, "mounts[/a].source: there is no /srv/nothing")
+    laws.refused("container", {"name": "case", "state": "started"}, "command", "there is no container case")
+    laws.refused("container", {"name": "case", "cwd": "/"}, "cwd: needs command")
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"command": ["no-such-program"]}, ("command", "'no-such-program'")),
+        ({"cwd": "/no/such"}, ("cwd", "/no/such")),
+        ({"user": "nobody-at-all"}, ("user", "nobody-at-all")),
+        ({"mounts": [{"destination": "/x", "type": "nofs", "source": "x"}]}, ("mounts", "/x")),
+    ],
+    ids=["command", "cwd", "user", "mounts"],
+)
+def test_what_only_the_start_can_tell(options: dict[str, t.Any], words: tuple[str, ...]) -> None:
+    """It fails, says what is wrong, and leaves nothing behind."""
+    failed = invoke("container", {**BASE, **options})
+    assert failed.failed
+    for word in words:
+        assert word in failed["msg"]
+    assert "put back as it was" in failed["msg"]
+    assert invoke("container_info", {})["containers"] == []
+
+
+def test_failed_change_brings_the_old_container_back() -> None:
+    laws.run("container", BASE)
+    failed = invoke("container", {**BASE, "cwd": "/no/such"})
+    assert failed.failed
+    laws.settled("container", BASE)
+    laws.remove("container", {"name": "case"})

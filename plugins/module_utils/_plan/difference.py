@@ -47,7 +47,7 @@ class _Comparison:
         for field in table.stateful():
             here = (*path, field.name)
             goal, was = wanted.get(field.name, _NOTHING), applied.get(field.name, _NOTHING)
-            if goal is _NOTHING and was is _NOTHING:
+            if goal is _NOTHING and (was is _NOTHING or not field.option):
                 continue
             now = live.get(field.name)
             if field.keyed and field.table is not None:

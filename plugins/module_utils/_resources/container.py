@@ -13,10 +13,11 @@ from __future__ import annotations
 import functools
 import os
 import stat
+import time
 import typing as t
 
 from .._kernel import netns
-from .._model.errors import InvalidOptions, Missing, OptionError
+from .._model.errors import InvalidOptions, KernelError, Missing, OptionError
 from .._model.field import LIVE, RESTART, Field, State, Table
 from .._model.resource import CREATE, DELETE, SET, Change, Observation, Resource, Step, flatten
 from .._runtime import groups
@@ -44,6 +45,8 @@ TABLE = Table(
     ),
     **limits.RULES,
 )  # fmt: skip
+#: How often a container that seems to run, but cannot be looked at, is looked at again.
+_ATTEMPTS = 50
 _LIMITS = Table(limits.LIMITS)
 _BUNDLE_FIELDS = Table(FIELDS)
 _NEEDS_PRIVATE_MOUNTS = ("rootfs", "overlay", "read_only", "mounts", "masked_paths", "readonly_paths", "idmap")
@@ -90,6 +93,8 @@ class Container(Resource):
         wanted["hostname"] = wanted["hostname"] or self.name
         wanted["capabilities"] = wanted_capabilities(self.given.get("cap_add"), self.given.get("cap_drop"))
         wanted.setdefault("devices", TABLE["devices"].canonical(DEVICES))
+        if wanted["namespaces"]["mount"] != "private":
+            wanted.update(masked_paths=[], readonly_paths=[])
         if wanted["oom_score_adj"] is None:
             del wanted["oom_score_adj"]
         wanted["configured"] = True
@@ -173,8 +178,6 @@ class Container(Resource):
                 field.write(spec, self.wanted[field.name])
         spec["linux"]["cgroupsPath"] = self._group_name()
         container_live.write_limits(spec, self._limits())
-        if self.wanted["namespaces"]["mount"] != "private":
-            spec["linux"].update(maskedPaths=[], readonlyPaths=[])
         return spec
 
     # --- observe -----------------------------------------------------------------
@@ -184,20 +187,44 @@ class Container(Resource):
         if not self.bundle.exists:
             return Observation(None)
         bundle = Bundle(self.name)
-        spec, known = bundle.spec, states.load(self.name)
-        state = _BUNDLE_FIELDS.read(spec)
-        state["running"] = known.running
-        if known.running:
-            state.update(supervised=known.supervised, current=known.digest == bundle.digest)
-            container_live.correct(state, known.first.pid, spec)
-            state.update(limits.read(groups.of(spec), self._limits(), self.applied))
-        else:
-            state.update(container_live.read_limits(spec))
+        if not self.described and not self.absent:
+            self._keep_description(bundle.spec)
+        state, known = self._read(bundle)
+        # A payload that ended meanwhile was started all the same; its exit code is in the result.
+        state["running"] = known.running or self._started
+        if state["running"]:
+            started_now = self._started and not known.running
+            state["supervised"] = known.supervised or started_now
+            state["current"] = known.digest == bundle.digest or started_now
         state["restarted"] = self._started or not known.running
         state["configured"] = True
-        if self.described:
-            state["configured"] = spec == self.compose() or self._differs(state)
+        if not self.absent:
+            state["configured"] = bundle.spec == self.compose() or self._differs(state)
         return Observation(state, True, {"name": self.name}, (bundle, known))
+
+    def _read(self, bundle: Bundle) -> tuple[State, states.State]:
+        """What the bundle says, corrected by the kernel.
+
+        A process that is about to end shows its namespaces no more, but is not gone yet; a moment later it is.
+        """
+        for _attempt in range(_ATTEMPTS):
+            known = states.load(self.name)
+            state = _BUNDLE_FIELDS.read(bundle.spec)
+            if not known.running:
+                return {**state, **container_live.read_limits(bundle.spec)}, known
+            try:
+                container_live.correct(state, known.first.pid, bundle.spec)
+                return {**state, **limits.read(groups.of(bundle.spec), self._limits(), self.applied)}, known
+            except OSError as error:
+                failed = error
+                time.sleep(0.02)
+        raise KernelError(f"read {self.target}", failed)
+
+    def _keep_description(self, spec: Spec) -> None:
+        """A task that does not describe the container wants it as the last one did that described it."""
+        described = self.applied or {**_BUNDLE_FIELDS.read(spec), **container_live.read_limits(spec)}
+        kept = {name: value for name, value in described.items() if TABLE[name].option or name == "capabilities"}
+        self.wanted = {**kept, **self.wanted, "configured": True}
 
     def _differs(self, state: State) -> bool:
         """Whether an option shows why the bundle is not as wanted."""
@@ -215,9 +242,8 @@ class Container(Resource):
 
         if self.absent:
             return
-        if not self.described:
-            if not self.observed.exists:
-                yield OptionError("command", f"there is no container {self.name}, and no command to make one with")
+        if not self.described and not self.observed.exists:
+            yield OptionError("command", f"there is no container {self.name}, and no command to make one with")
             return
         yield from self._missing_files()
         yield from self._missing_namespaces()
@@ -316,8 +342,7 @@ class Container(Resource):
 
     def _configure(self) -> None:
         self.bundle = Bundle(self.name)
-        if self.described or self._restored is not None:
-            self.bundle.write(self.compose())
+        self.bundle.write(self.compose())
 
     def _start(self) -> None:
         from .._runtime import lifecycle
@@ -371,6 +396,7 @@ class Container(Resource):
         if self.observed.exists:
             _bundle, known = self.observed.handle
             found.update(
-                pid=known.first.pid if known.running else None, exit_code=known.exit_code, restarts=known.restarts
-            )
+                running=known.running, pid=known.first.pid if known.running else None, exit_code=known.exit_code,
+                restarts=known.restarts,
+            )  # fmt: skip
         return found

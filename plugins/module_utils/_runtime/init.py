@@ -46,6 +46,8 @@ class Setup:
         self.no_new_privileges = True
         self.arguments: tuple[str, ...] = ()
         self.environment: dict[str, str] = {}
+        #: Signals whose handling goes back to the default; whoever calls may ignore some.
+        self.signals = sorted(set(signal.valid_signals()) - {signal.SIGKILL, signal.SIGSTOP})
         self.output = -1  #: where standard output and standard error go
         self.stub: int | None = None
 
@@ -173,7 +175,8 @@ def _enter_directory(setup: Setup) -> None:
 def _finish(setup: Setup) -> None:
     if setup.no_new_privileges:
         call("prctl", _PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    for number in setup.signals:
+        signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
