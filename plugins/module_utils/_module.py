@@ -10,6 +10,7 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
+from . import _once as _once  # before all that follows: it makes further imports cheaper
 from ._model.errors import InvalidOptions, NsfleetError
 from ._plan.engine import Outcome, converge
 
