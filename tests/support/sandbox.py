@@ -3,11 +3,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Run a command as root of a host of its own: nothing it does is seen outside, and nothing of it is left.
 
-    sandbox.py COMMAND [ARGUMENT...]
+    sandbox.py [--online] COMMAND [ARGUMENT...]
 
 The command gets private mount, network, process, IPC, UTS and control group namespaces. The root file system is an
 overlay on the real one, whose writes go to memory; below ``/.sandbox/upper`` they can be looked at. Its control group
 hierarchies begin at a group made for it. Everything ends with the command, or when this process is killed.
+With ``--online`` it reaches package mirrors by a proxy (:mod:`relay`), which is in its environment.
 
 It is made with util-linux and plain writes to cgroupfs, not with the collection that is tested in it.
 """
@@ -17,8 +18,10 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import glob
+import importlib
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -27,9 +30,15 @@ import typing as t
 PREFIX = "nsfleet-test-"
 #: Extended attribute of the group above all sandboxes: the controllers that it gives for their sake.
 GIVEN = "trusted.nsfleet-test"
+ITSELF = (sys.executable, os.path.abspath(__file__))
 REPOSITORY = os.path.realpath(os.path.join(os.path.dirname(__file__), "..", ".."))
 PR_SET_PDEATHSIG = 1
 CLONE_NEWCGROUP = 0x02000000
+
+
+def relay() -> t.Any:
+    """The module beside this one, which is found because this one is run as a program."""
+    return importlib.import_module("relay")
 
 
 # --- outside -----------------------------------------------------------------
@@ -127,34 +136,50 @@ def write(path: str, text: str) -> None:
         file.write(text)
 
 
-def outside(command: list[str]) -> int:
+def outside(command: list[str], online: bool) -> int:
     """Make groups and namespaces, run the inner half in them, and clean up."""
     sweep()
     groups = make_groups(f"{PREFIX}{os.getpid()}")
     base = tempfile.mkdtemp(prefix="nsfleet-sandbox-")
 
-    def enter() -> None:
-        libc = ctypes.CDLL(None)
-        libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-        for group in groups:
-            write(os.path.join(group, "cgroup.procs"), "0")
-        libc.unshare(CLONE_NEWCGROUP)
-        for group in groups:  # a root without processes can give its controllers to groups, as on a host
-            if os.path.exists(os.path.join(group, "cgroup.controllers")):
-                os.mkdir(os.path.join(group, "host"))
-                write(os.path.join(group, "host", "cgroup.procs"), "0")
-
-    unshare = ["unshare", "--mount", "--net", "--pid", "--uts", "--ipc", "--fork", "--kill-child"]
-    inner = [*unshare, sys.executable, os.path.abspath(__file__), "--inside", base, *command]
+    here, there = socket.socketpair()
+    inner = [*ITSELF, "--enter", ":".join(groups), base, str(there.fileno()), *command]
     try:
         # The command's end is the sandbox's: keyboard interrupts go to both, and the command decides.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        return subprocess.run(inner, preexec_fn=enter, check=False).returncode
+        here.send(b"1" if online else b"0")
+        running = subprocess.Popen(inner, pass_fds=(there.fileno(),))
+        there.close()
+        if online:
+            serve(here)
+        return running.wait()
     finally:
         for group in groups:
             remove_group(group)
             take_back(os.path.dirname(group))
         os.rmdir(base)
+
+
+def enter(groups: list[str], words: list[str]) -> t.NoReturn:
+    """Go into the groups and become the process that makes the namespaces."""
+    libc = ctypes.CDLL(None)
+    libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    for group in groups:
+        write(os.path.join(group, "cgroup.procs"), "0")
+    libc.unshare(CLONE_NEWCGROUP)
+    for group in groups:  # a root without processes can give its controllers to groups, as on a host
+        if os.path.exists(os.path.join(group, "cgroup.controllers")):
+            os.mkdir(os.path.join(group, "host"))
+            write(os.path.join(group, "host", "cgroup.procs"), "0")
+    unshare = ["unshare", "--mount", "--net", "--pid", "--uts", "--ipc", "--fork", "--kill-child"]
+    os.execvp("unshare", [*unshare, *ITSELF, "--inside", *words])
+
+
+def serve(here: socket.socket) -> None:
+    """Take the listening socket of the proxy from the inside, and answer on it from here."""
+    _message, descriptors, _flags, _address = socket.recv_fds(here, 1, 1)
+    if descriptors:  # none: the inside ended before it came so far
+        relay().serve(socket.socket(fileno=descriptors[0]))
 
 
 # --- inside ------------------------------------------------------------------
@@ -194,14 +219,27 @@ def make_root(base: str) -> None:
     subprocess.run(["umount", "-l", "/mnt"], check=True)
 
 
-def inside(base: str, command: list[str]) -> int:
+def ask_for_proxy(there: socket.socket) -> dict[str, str]:
+    """Hand out the listening socket of a proxy, if there is to be one.
+
+    :returns: the environment by which programs find it.
+    """
+    if there.recv(1) != b"1":
+        return {}
+    with relay().listen() as listening:
+        socket.send_fds(there, [b"1"], [listening.fileno()])
+    return dict.fromkeys(("http_proxy", "https_proxy"), relay().URL)
+
+
+def inside(base: str, there: socket.socket, command: list[str]) -> int:
     """Be process 1 of the sandbox: prepare it, run the command, reap whatever is left to us."""
     folder = os.getcwd()
     make_root(base)
     os.chdir(folder)
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
     subprocess.run(["hostname", "sandbox"], check=True)
-    child = subprocess.Popen(command, env={**os.environ, "NSFLEET_SANDBOX": "1"})
+    child = subprocess.Popen(command, env={**os.environ, **ask_for_proxy(there), "NSFLEET_SANDBOX": "1"})
+    there.close()
     while True:
         pid, status = os.wait()
         if pid == child.pid:
@@ -213,12 +251,15 @@ def main(words: list[str]) -> int:
 
     :returns: exit status of the command.
     """
+    if words[:1] == ["--enter"]:
+        enter(words[1].split(":"), words[2:])
     if words[:1] == ["--inside"]:
-        return inside(words[1], words[2:])
-    if not words:
+        return inside(words[1], socket.socket(fileno=int(words[2])), words[3:])
+    online = words[:1] == ["--online"]
+    if not words[online:]:
         print(__doc__, file=sys.stderr)
         return 2
-    return outside(words)
+    return outside(words[online:], online)
 
 
 if __name__ == "__main__":
