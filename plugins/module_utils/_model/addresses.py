@@ -68,3 +68,31 @@ def ip_address(value: str) -> str:
         return str(ipaddress.ip_address(value))
     except ValueError:
         raise ValueError(f"expected an IP address such as 10.2.0.1 or fd00::1, got {value!r}") from None
+
+
+def subnet(value: str) -> str:
+    """An IPv4 or IPv6 network: ``10.2.0.0/24``, ``fd00::/64``; a single address stands for itself.
+
+    :raises ValueError: it is not one, or the part after its prefix is not zero.
+    """
+    try:
+        return str(ipaddress.ip_network(value))
+    except ValueError:
+        pass
+    try:
+        network = ipaddress.ip_network(value, strict=False)
+    except ValueError:
+        raise ValueError(f"expected a network such as 10.2.0.0/24 or fd00::/64, got {value!r}") from None
+    raise ValueError(f"expected the network {network}, got {value!r}, which is an address in it")
+
+
+def unicast_address(value: str) -> str:
+    """The IPv4 or IPv6 address of one host.
+
+    :raises ValueError: it is not one.
+    """
+    words = ip_address(value)
+    address = ipaddress.ip_address(words)
+    if address.is_multicast or address.is_unspecified or words == "255.255.255.255":
+        raise ValueError(f"expected the address of one host, got {value!r}")
+    return words

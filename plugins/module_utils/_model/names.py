@@ -88,3 +88,16 @@ def cgroup_name(value: str) -> str:
         if _CGROUP_FILE.fullmatch(part):
             raise ValueError(f"expected a name that no file of the kernel can have, got {value!r}")
     return value
+
+
+def label(value: str) -> str:
+    """A name that people give to a group of entries.
+
+    :raises ValueError: it is not one.
+    """
+    if not _CONTAINER.fullmatch(value) or len(value) > 64:
+        raise ValueError(
+            "expected 1 to 64 letters, digits, '_', '.' and '-', of which the first is a letter or digit, "
+            f"got {value!r}"
+        )
+    return value

@@ -181,6 +181,10 @@ class Resource(abc.ABC):
         """What this host cannot do of the planned steps, before any is done: OptionError, or Missing if it may come."""
         return ()
 
+    def advice(self) -> t.Iterable[str]:
+        """What the user should know of this host, though it keeps no step from being done; shown as warnings."""
+        return ()
+
     def prior(self, before: Observation) -> Resource:
         """The resource that stands for the object as it was observed, for a rollback."""
         options = dict(self.options)

@@ -50,7 +50,8 @@ def converge(resources: t.Sequence[Resource], *, check: bool) -> Outcome:
 
         plans, more = transact(resources, store)
         warnings += more
-    return Outcome(tuple(plans), tuple(warnings) + tuple(_drift_warnings(plans)))
+    advice = [words for plan in plans for words in plan.resource.advice()]
+    return Outcome(tuple(plans), (*warnings, *_drift_warnings(plans), *advice))
 
 
 def look(resources: t.Sequence[Resource], store: Store) -> list[Plan]:
