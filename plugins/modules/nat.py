@@ -145,8 +145,9 @@ options:
 notes:
   - It needs nftables 1.0.6 or newer on the target, and a kernel that forwards (C(net.ipv4.ip_forward),
     C(net.ipv6.conf.all.forwarding)). The role nsfleet.linux.host prepares both.
-  - No table can let pass what another one drops. If a chain of another firewall (Docker, ufw, firewalld) drops forwarded
-    packets, the module warns and says what to do there.
+  - No table can let pass what another one drops. If a chain of another firewall (Docker, ufw, firewalld) drops
+    forwarded packets, the module warns and says what to do there. It sees what C(nft) sees, which the rules of
+    C(iptables-legacy) are no part of.
 seealso:
   - module: nsfleet.linux.bridge
   - module: nsfleet.linux.route

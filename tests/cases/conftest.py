@@ -38,4 +38,4 @@ def wipe() -> None:
     for link in world.ask("ip -j link"):
         if link["ifname"] not in ("lo", "eth0"):
             subprocess.run(["ip", "link", "delete", link["ifname"]], capture_output=True, check=False)
-    world.sh("rm -rf /run/nsfleet /etc/netns")
+    world.sh("nft flush ruleset; rm -rf /run/nsfleet /etc/netns")

@@ -90,7 +90,14 @@ def preflight(plans: t.Sequence[Plan], check: bool) -> list[str]:
 
 def _settled(plans: t.Sequence[Plan], store: Store) -> bool:
     """Whether there is nothing to do, the records say just what the task says, and no killed run is to be undone."""
-    return not any(plan.changed or stale(plan, store) for plan in plans) and not store.interrupted()
+    return not any(plan.changed or stale(plan, store) or _orphan(plan, store) for plan in plans) and not (
+        store.interrupted()
+    )
+
+
+def _orphan(plan: Plan, store: Store) -> bool:
+    """Whether a record speaks of an object that is to be absent and that somebody else removed."""
+    return plan.resource.absent and store.load(plan.resource.key) is not None
 
 
 def stale(plan: Plan, store: Store) -> Record | None:

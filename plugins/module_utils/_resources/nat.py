@@ -14,11 +14,11 @@ import typing as t
 from .._kernel import sysctl
 from .._kernel.namespace import inside
 from .._model.addresses import ip_address, subnet, unicast_address
-from .._model.errors import InvalidOptions, Missing, OptionError
+from .._model.errors import InvalidOptions, Missing, NsfleetError, OptionError
 from .._model.field import Field, State, Table
 from .._model.names import interface_name, label, netns_reference
 from .._model.ports import Ports, port, port_range
-from .._model.resource import CREATE, DELETE, SET, Change, Observation, Resource, Step
+from .._model.resource import CREATE, DELETE, DRIFT, SET, Change, Observation, Resource, Step
 from .._netlink.namespace import Namespace
 from .._nft import command, foreign
 from .._nft import table as nft
@@ -258,7 +258,7 @@ class Nat(Resource):
         """Publications that would take their ports from a process of the host, or that 127.0.0.0/8 cannot reach."""
         localhost = Localhost(live.namespace)
         new = [change for change in changes if change.path[0] == "publications" and change.after is not None]
-        added = {change.path[1] for change in new if change.before is None and len(change.path) == 2}
+        added = {change.path[1] for change in new if _takes_ports(change)}
         for text in dict.fromkeys(change.path[1] for change in new):
             options, publication = self.wanted["publications"][text], Publication.parse(text)
             if options["localhost"] and localhost.link(options["to"]) is None:
@@ -330,7 +330,8 @@ class Nat(Resource):
         :param repair: also put right what no option speaks of.
         """
         live = self._live
-        assert live is not None
+        if live is None:
+            raise NsfleetError(f"{self.target}: the network namespace {self.given.get('netns')!r} is gone")
         localhost = Localhost(live.namespace)
         mine, others = elements_of(state, self.name), of_others(live.elements, self.name)
         links = localhost.plan(live.elements.get(SHARED, {}), state_of(merged(mine, others))["publications"].values())
@@ -416,6 +417,12 @@ def _shown(publication: Publication, options: State) -> State:
         "protocol": publication.protocol,
         **options,
     }
+
+
+def _takes_ports(change: Change) -> bool:
+    """Whether the change lets a publication have ports that it did not have; one that only drifted had them."""
+    whole = len(change.path) == 2 and change.before is None
+    return whole or (change.path[-1] == "localhost" and change.after is True and change.reason != DRIFT)
 
 
 def _taken(namespace: Namespace, texts: t.Container[str], publications: State) -> t.Iterator[tuple[str, t.Any]]:

@@ -10,7 +10,7 @@ import socket
 import typing as t
 
 from .._model.addresses import subnet, unicast_address
-from .._model.errors import InvalidOptions, Missing, OptionError
+from .._model.errors import InvalidOptions, Missing, NsfleetError, OptionError
 from .._model.field import Field, State, Table
 from .._model.names import interface_name, netns_reference
 from .._model.resource import CREATE, DELETE, SET, Change, Observation, Resource, Step
@@ -247,7 +247,8 @@ class Route(Resource):
 
     def _write(self, changes: t.Sequence[Change] = ()) -> None:
         namespace = self._namespace
-        assert namespace is not None
+        if namespace is None:
+            raise NsfleetError(f"{self.target}: the network namespace {self.given.get('netns')!r} is gone")
         # What no change speaks of stays as it is: drift that is only warned of is not repaired by the way.
         state = {**self.wanted, **(self.observed.state or {}), **{change.path[0]: change.after for change in changes}}
         if state["via"] and "dev" not in self.wanted:
@@ -276,8 +277,7 @@ class Route(Resource):
 
     def prior(self, before: Observation) -> Resource:
         """The route as it was, with the mark of whoever made it."""
-        resource = super().prior(before)
-        assert isinstance(resource, Route)
+        resource = t.cast("Route", super().prior(before))
         resource._protocol = before.handle.route.protocol if before.exists else 0
         return resource
 
