@@ -445,6 +445,21 @@ def test_table_that_another_nft_printed_is_not_altered() -> None:
     laws.remove("nat", {"name": "case"})
 
 
+@pytest.mark.usefixtures("forwarding")
+def test_failure_puts_everything_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    laws.run("nat", {"name": "case", **publish(WEB), "isolate": ["nsbr"]})
+    laws.run("nat", {"name": "other", **publish({**WEB, "protocols": ["udp"], "localhost": False})})
+    before = world.snapshot(), localnet()
+    laws.failing(monkeypatch)
+    for options in (publish({**WEB, "localhost": False}), {"networks": networks()["networks"]}, {"name": "new", **BASE}):
+        failed = laws.invoke("nat", {"name": "case", **options})
+        assert "Everything was put back as it was" in failed["msg"]
+        assert (world.difference(before[0], world.snapshot()), localnet()) == ([], before[1])
+    monkeypatch.undo()
+    for name in ("case", "other"):
+        laws.remove("nat", {"name": name})
+
+
 # --- others on the host ------------------------------------------------------
 
 OTHERS = """

@@ -15,6 +15,8 @@ from __future__ import annotations
 
 import typing as t
 
+import pytest
+from ansible_collections.nsfleet.linux.plugins.module_utils._plan import transaction
 from support import world
 from support.invoke import Result, invoke
 
@@ -146,6 +148,16 @@ def missing(module: str, options: Options, *words: str) -> None:
         assert word in str(warned.get("warnings")), warned
     _says(invoke(module, options), words, "accepted")
     assert world.difference(before, world.snapshot()) == [], "a refused task touched the host"
+
+
+def failing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From now on every run of a module fails when all its steps are done, until the patch is undone."""
+
+    def fail(plans: object) -> None:
+        del plans
+        raise OSError("injected failure")
+
+    monkeypatch.setattr(transaction, "_verify", fail)
 
 
 def _says(result: Result, words: t.Sequence[str], otherwise: str) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import socket
 import typing as t
+from ipaddress import ip_address, ip_interface
 
 from .._model.addresses import subnet, unicast_address
 from .._model.errors import InvalidOptions, Missing, NsfleetError, OptionError
@@ -218,9 +219,7 @@ class Route(Resource):
         if not via or self.wanted.get("onlink"):
             return
         link = get_link(namespace.socket, dev) if dev else None
-        found = route_to(namespace.socket, via, link.index if link else 0)
-        reached = found is not None and found.type == "unicast" and not any(hop.via for hop in found.nexthops)
-        if not reached:
+        if not _is_neighbour(namespace, via, link.index if link else 0):
             where = f"the link {dev}" if dev else "any link there"
             yield Missing(
                 f"via: {via} is not in a network of {where}; give a link an address of that network first, "
@@ -252,7 +251,7 @@ class Route(Resource):
         # What no change speaks of stays as it is: drift that is only warned of is not repaired by the way.
         state = {**self.wanted, **(self.observed.state or {}), **{change.path[0]: change.after for change in changes}}
         if state["via"] and "dev" not in self.wanted:
-            del state["dev"]  # another gateway may be on another link
+            state.pop("dev", None)  # another gateway may be on another link
         replace_route(namespace.fd, self._route(namespace, state))
 
     def _route(self, namespace: Namespace, state: State) -> Entry:
@@ -309,6 +308,22 @@ def _hop(namespace: Namespace, state: State) -> Nexthop:
 def _link_name(namespace: Namespace, index: int) -> str:
     link = get_link(namespace.socket, index=index) if index else None
     return link.name if link else ""
+
+
+def _is_neighbour(namespace: Namespace, via: str, link: int) -> bool:
+    """Whether an address is on a link of the namespace itself.
+
+    :param link: index of the link that it is to be on; 0 for any.
+    """
+    there = address.list_addresses(namespace.socket)
+    if via in {each.cidr.partition("/")[0] for each in there}:
+        return False
+    if any(each.link == link and ip_address(via) in ip_interface(each.cidr).network for each in there):
+        return True
+    # Asked for a certain link, IPv4 takes every address for a neighbour on it.
+    found = route_to(namespace.socket, via, link if ":" in via else 0)
+    hops = found.nexthops if found is not None else ()
+    return any(not hop.via and link in (0, hop.link) for hop in hops)
 
 
 def _onlink(hop: Nexthop) -> bool:
