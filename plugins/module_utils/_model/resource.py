@@ -128,6 +128,11 @@ class Resource(abc.ABC):
         return self.name
 
     @property
+    def encloses(self) -> str:
+        """How keys end of objects that go with this one, ``@web``; empty if none do."""
+        return ""
+
+    @property
     def absent(self) -> bool:
         """Whether the object is to be removed."""
         return self.options.get("state") == "absent"

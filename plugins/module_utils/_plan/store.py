@@ -115,12 +115,21 @@ class Store:
             self._record_path(key), json.dumps({**record._asdict(), "identity": dict(record.identity)}, sort_keys=True)
         )
 
-    def forget(self, key: str) -> None:
-        """Drop the record of an object that is gone."""
+    def forget(self, key: str, enclosed: str = "") -> None:
+        """Drop the record of an object that is gone.
+
+        :param enclosed: how keys end of objects, of any kind of the domain, that are gone with it.
+        """
         files.remove(self._record_path(key))
+        for kind in files.list_directory(self.directory) if enclosed else ():
+            folder = os.path.join(self.directory, kind)
+            for name in files.list_directory(folder):
+                if name.endswith(_quoted(enclosed) + ".json"):
+                    files.remove(os.path.join(folder, name))
+            files.remove_empty(folder)
 
     def _record_path(self, key: str) -> str:
-        return os.path.join(self.records, key.replace("%", "%25").replace("/", "%2F") + ".json")
+        return os.path.join(self.records, _quoted(key) + ".json")
 
     # --- journal -------------------------------------------------------------
 
@@ -144,3 +153,8 @@ class Store:
             return json.loads(text) if text else None
         except ValueError:
             return None
+
+
+def _quoted(key: str) -> str:
+    """A key as part of a file's name."""
+    return key.replace("%", "%25").replace("/", "%2F")

@@ -79,7 +79,7 @@ def _verify_state(plan: Plan, live: State) -> None:
 def _record(plans: t.Sequence[Plan], store: Store) -> None:
     for plan in plans:
         if plan.resource.absent:
-            store.forget(plan.resource.key)
+            store.forget(plan.resource.key, plan.resource.encloses)
         else:
             record = stale(plan, store)
             if record is not None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import functools
 import os
+import posixpath
 import stat
 import time
 import typing as t
@@ -45,6 +46,8 @@ TABLE = Table(
     ),
     **limits.RULES,
 )  # fmt: skip
+#: How many parts and links of a path are followed.
+_MOST_LINKS = 200
 #: How often a container that seems to run, but cannot be looked at, is looked at again.
 _ATTEMPTS = 50
 _LIMITS = Table(limits.LIMITS)
@@ -260,7 +263,7 @@ class Container(Resource):
             if entry["type"] == "bind" and not os.path.exists(entry["source"]):
                 yield Missing(f"mounts[{place}].source: there is no {entry['source'] or 'source given'}")
         command = self.wanted["command"][0]
-        if command.startswith("/") and not any(command.startswith(place) for place in self.wanted["mounts"]):
+        if command.startswith("/") and not _leads_into(rootfs, command, self.wanted["mounts"]):
             yield from self._missing_command(rootfs, command)
 
     @staticmethod
@@ -400,3 +403,22 @@ class Container(Resource):
                 restarts=known.restarts,
             )  # fmt: skip
         return found
+
+
+def _leads_into(rootfs: str, path: str, places: t.Iterable[str]) -> bool:
+    """Whether a path inside, or a link on its way, leads into a mount, whose content is not that of the root."""
+    parts = [part for part in path.split("/") if part]
+    done: list[str] = []
+    for _step in range(_MOST_LINKS):
+        if not parts:
+            return False
+        done.append(parts.pop(0))
+        here = "/" + "/".join(done)
+        if here in places:
+            return True
+        if os.path.islink(rootfs + here):
+            target = os.readlink(rootfs + here)
+            done = [] if target.startswith("/") else done[:-1]
+            whole = posixpath.normpath("/" + "/".join([*done, target]))
+            parts, done = [*(part for part in whole.split("/") if part), *parts], []
+    return False

@@ -97,6 +97,11 @@ class Netns(Resource):
             self.wanted["files"] = {**self.wanted.get("files", {}), RESOLVER_FILE: content}
 
     @property
+    def encloses(self) -> str:
+        """Links, routes and rules are in a namespace, and go with it."""
+        return f"@{self.name}"
+
+    @property
     def _source(self) -> str:
         """Path of the namespace that is to get the name; empty: a new one is to be made."""
         if self.options.get("pid") is not None:
