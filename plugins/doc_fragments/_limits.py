@@ -20,7 +20,7 @@ notes:
 options:
   cpu_weight:
     description:
-      - Share of the processor when there is not enough for all, 1 to 10000. Other groups have 100 unless told otherwise.
+      - Share of the processor when there is not enough for all, 1 to 10000. Other groups have 100 unless told so.
       - On cgroup v1, C(cpu.shares), by the formula of the kernel.
       - If it disappears from the task, 100.
     type: int

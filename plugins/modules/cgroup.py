@@ -10,11 +10,12 @@ module: cgroup
 short_description: Manage control groups of both versions
 version_added: 1.0.0
 description:
-  - Creates, limits, repairs and removes control groups, on hosts with cgroup v2, with v1, and with both. Which version a
-    controller is on is found out for each of them. The options are the same everywhere.
+  - Creates, limits, repairs and removes control groups, on hosts with cgroup v2, with v1, and with both. Which version
+    a controller is on is found out for each of them. The options are the same everywhere.
   - The kernel is asked on every run. A limit that somebody changed by hand is found and repaired.
   - Where systemd is the init process, groups live below the unit C(nsfleet.service), which the module makes when it is
-    first needed, since systemd takes controllers away from groups anywhere else. Elsewhere, they live below C(/nsfleet).
+    first needed, since systemd takes controllers away from groups anywhere else. Elsewhere, they live below
+    C(/nsfleet).
   - A group that the module makes is marked by the extended attribute C(trusted.nsfleet) of its directories.
 author:
   - The nsfleet.linux authors (@nsfleet)
@@ -27,8 +28,8 @@ options:
     description:
       - Name of the group. Groups lie inside each other by slashes, as in V(shop/web); those in between are made, too,
         and removed with the last group inside them.
-      - With a leading slash, the path from the root of the hierarchies. Where systemd is the init process, it has to lie
-        below a unit with C(Delegate=yes).
+      - With a leading slash, the path from the root of the hierarchies. Where systemd is the init process, it has to
+        lie below a unit with C(Delegate=yes).
       - On cgroup v2, a group that gives controllers to groups inside it has no processes of its own.
     type: str
     required: true
@@ -105,8 +106,8 @@ options:
     type: dict
   kill:
     description:
-      - Whether O(state=absent) kills the processes of the group and of those inside it, and removes groups inside it that
-        other tasks made. Without it, the task fails and lists them.
+      - Whether O(state=absent) kills the processes of the group and of those inside it, and removes groups inside it
+        that other tasks made. Without it, the task fails and lists them.
     type: bool
     default: false
 seealso:

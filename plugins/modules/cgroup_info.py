@@ -20,8 +20,8 @@ extends_documentation_fragment:
 options:
   name:
     description:
-      - Name of one group, as in M(nsfleet.linux.cgroup). With a leading slash, the path from the root of the hierarchies;
-        any group can be named so.
+      - Name of one group, as in M(nsfleet.linux.cgroup). With a leading slash, the path from the root of the
+        hierarchies; any group can be named so.
       - Without it, all groups that this collection made.
     type: str
 seealso:
@@ -125,7 +125,8 @@ cgroups:
       type: str
       sample: "536870912"
     usage:
-      description: For each controller, what the group and those inside it use and used, in bytes, microseconds and counts.
+      description: >-
+        For each controller, what the group and those inside it use and used, in bytes, microseconds and counts.
       type: dict
       sample:
         cpu:
@@ -153,7 +154,8 @@ cgroups:
           max: 0
           oom_kill: 0
     psi:
-      description: How long processes waited for each resource, in percent of the last 10, 60 and 300 s, and microseconds.
+      description: >-
+        How long processes waited for each resource, in percent of the last 10, 60 and 300 s, and microseconds.
       type: dict
       sample:
         cpu:

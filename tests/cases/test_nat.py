@@ -14,6 +14,7 @@ import typing as t
 
 import pytest
 from support import lab, laws, world
+from support.invoke import invoke
 from support.laws import Case
 
 BASE = {"name": "case", "networks": [{"subnet": "10.9.0.0/24", "link": "base0"}]}
@@ -408,7 +409,9 @@ def test_what_was_added_by_hand_goes() -> None:
     assert "mine" not in world.sh("nft list table inet nsfleet")
     assert elements("port4") == ["tcp . 8080 : 10.2.0.10 . 80"]
     # A rule in another place is another rule.
-    rules = [each["rule"] for each in world.ask("nft -a -j list chain inet nsfleet forward")["nftables"] if "rule" in each]
+    rules = [
+        each["rule"] for each in world.ask("nft -a -j list chain inet nsfleet forward")["nftables"] if "rule" in each
+    ]
     world.sh(f"nft delete rule inet nsfleet forward handle {rules[0]['handle']}")
     done = laws.repaired(
         "nat", {"name": "case", **publish(WEB)}, "nft add rule inet nsfleet forward ct state established,related accept"
@@ -451,8 +454,12 @@ def test_failure_puts_everything_back(monkeypatch: pytest.MonkeyPatch) -> None:
     laws.run("nat", {"name": "other", **publish({**WEB, "protocols": ["udp"], "localhost": False})})
     before = world.snapshot(), localnet()
     laws.failing(monkeypatch)
-    for options in (publish({**WEB, "localhost": False}), {"networks": networks()["networks"]}, {"name": "new", **BASE}):
-        failed = laws.invoke("nat", {"name": "case", **options})
+    for options in (
+        publish({**WEB, "localhost": False}),
+        {"networks": networks()["networks"]},
+        {"name": "new", **BASE},
+    ):
+        failed = invoke("nat", {"name": "case", **options})
         assert "Everything was put back as it was" in failed["msg"]
         assert (world.difference(before[0], world.snapshot()), localnet()) == ([], before[1])
     monkeypatch.undo()

@@ -5,10 +5,12 @@
 
 from __future__ import annotations
 
+import json
 import typing as t
 
 import pytest
 from support import lab, laws, world
+from support.invoke import invoke
 from support.laws import Case
 
 BASE = {"destination": "10.20.0.0/16", "dev": "nsbr"}
@@ -35,7 +37,7 @@ def routes(destination: str, table: str = "main", netns: str = "") -> list[dict[
     where = f"-n {netns}" if netns else ""
     family = "-6" if ":" in destination else "-4"
     output = world.sh(f"ip {where} {family} -j -d route show table {table} exact {destination} 2>/dev/null || true")
-    return t.cast("list[dict[str, t.Any]]", world.json.loads(output or "[]"))
+    return t.cast("list[dict[str, t.Any]]", json.loads(output or "[]"))
 
 
 def shown(word: str, destination: str = "10.20.0.0/16", table: str = "main") -> t.Any:
@@ -262,7 +264,7 @@ def test_failure_puts_everything_back(monkeypatch: pytest.MonkeyPatch) -> None:
     before = world.snapshot()
     laws.failing(monkeypatch)
     for options in (BASE, BASE6, {**BASE, "metric": 7}):
-        failed = laws.invoke("route", {**options, "adopt": True})
+        failed = invoke("route", {**options, "adopt": True})
         assert "Everything was put back as it was" in failed["msg"]
     assert world.difference(before, world.snapshot()) == []
     world.sh("ip route del 10.20.0.0/16; ip -6 route del fd00:20::/32")

@@ -88,7 +88,7 @@ class Host:
     def common(self) -> list[Hierarchy]:
         """The hierarchies in which every group is, whatever its controllers."""
         tracking = self._of.get(SYSTEMD_HIERARCHY) if self.systemd and self.unified is None else None
-        return [self.primary] if tracking in (None, self.primary) else [self.primary, t.cast("Hierarchy", tracking)]
+        return [self.primary] if tracking in (None, self.primary) else [self.primary, tracking]
 
     def needed(self, controllers: t.Iterable[str]) -> list[Hierarchy]:
         """The hierarchies in which a group has to be for its controllers, each once, the primary one first.

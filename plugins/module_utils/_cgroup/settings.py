@@ -491,7 +491,7 @@ def ordered(writes: t.Iterable[tuple[str, str]], read: t.Callable[[str], str | N
     :param writes: files of version 2 and texts.
     :param read: gives the text of a file now.
     """
-    return sorted(writes, key=lambda write: _rank(*write, read))
+    return sorted(writes, key=lambda write: _rank(write[0], write[1], read))
 
 
 def _rank(file: str, text: str, read: t.Callable[[str], str | None]) -> int:
