@@ -1,0 +1,58 @@
+# Copyright (c) 2026, the nsfleet.linux authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Playbooks as a user runs them, and packages of the distribution, for tests in a sandbox."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+import typing as t
+
+ROOT = os.path.realpath(os.path.join(os.path.dirname(__file__), "..", ".."))
+PLAY = os.path.join(os.path.dirname(sys.executable), "ansible-playbook")
+
+
+def play(playbook: str, variables: t.Mapping[str, t.Any], *options: str) -> str:
+    """Run a playbook against this host and give what it printed.
+
+    :raises AssertionError: a task failed.
+    """
+    environment = {
+        **os.environ,
+        "ANSIBLE_COLLECTIONS_PATH": os.path.join(ROOT, ".build"),
+        "ANSIBLE_CONFIG": os.path.join(ROOT, "playbooks", "ansible.cfg"),
+        "ANSIBLE_PYTHON_INTERPRETER": "/usr/bin/python3",
+        "ANSIBLE_LOCALHOST_WARNING": "false",
+    }
+    command = [PLAY, playbook, "-e", json.dumps(variables), *options]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def install(*packages: str) -> None:
+    """Install packages of the distribution without starting what they bring.
+
+    :raises subprocess.CalledProcessError: it failed.
+    """
+    with open("/usr/sbin/policy-rc.d", "w", encoding="ascii") as file:
+        file.write("#!/bin/sh\nexit 101\n")
+    os.chmod("/usr/sbin/policy-rc.d", 0o755)
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    command = ["apt-get", "install", "-qq", "--no-install-recommends", *packages]
+    subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL)
+
+
+def until(condition: t.Callable[[], t.Any], seconds: float = 10.0) -> None:
+    """Wait for a condition.
+
+    :raises AssertionError: it did not come.
+    """
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not come"
+        time.sleep(0.05)
