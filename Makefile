@@ -6,6 +6,7 @@ BIN    := $(CURDIR)/$(VENV)/bin
 TREE   := .build/ansible_collections/nsfleet/linux
 OUTPUT := tests/output
 PLAY   := ANSIBLE_COLLECTIONS_PATH=$(CURDIR)/.build ANSIBLE_CONFIG=$(CURDIR)/playbooks/ansible.cfg $(BIN)/ansible-playbook
+ROUNDS ?= 10
 LOCAL  := -i playbooks/inventories/local
 SANDBOX := $(BIN)/python tests/support/sandbox.py
 PYTEST := $(BIN)/python -m pytest -q
@@ -14,7 +15,7 @@ CASES  := $(patsubst tests/cases/test_%.py,case-%,$(wildcard tests/cases/test_*.
 export PATH := $(BIN):$(PATH)
 export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/.build
 
-.PHONY: help site status teardown test lint unit cases clean $(CASES)
+.PHONY: help site status teardown test lint unit cases bench clean $(CASES)
 
 help: ## This list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -46,6 +47,9 @@ cases: $(CASES) ## Every option of every module, on the kernel of this machine
 
 $(CASES): case-%: $(VENV)/test $(TREE)
 	$(SANDBOX) $(PYTEST) tests/cases/test_$*.py --junit-xml=$(OUTPUT)/case-$*.xml
+
+bench: $(VENV)/test $(TREE) ## Side by side with what a user would use instead (ROUNDS=10)
+	PYTHONPATH=tests $(SANDBOX) $(BIN)/python tests/benchmark/run.py $(ROUNDS)
 
 # --- what the others need ----------------------------------------------------
 
