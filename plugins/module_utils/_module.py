@@ -10,13 +10,16 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from . import _once as _once  # before all that follows: it makes further imports cheaper
+from . import _once  # before all that follows: it makes further imports cheaper
 from ._model.errors import InvalidOptions, NsfleetError
 from ._plan.engine import Outcome, converge
 
 if t.TYPE_CHECKING:
     from ._model.field import Table
     from ._model.resource import Resource
+
+#: The first is here for being imported.
+__all__ = ["_once", "run", "run_info"]
 
 
 def run(kind: type[Resource]) -> None:

@@ -49,8 +49,8 @@ options:
     description:
       - Where the container writes to. Without a layer of its own it writes into O(rootfs), and two containers with one
         rootfs see each other's writes.
+      - The default is V(none).
     type: str
-    default: none
     choices:
       none: Into the root file system itself.
       disk: Into a private layer on disk, which lives as long as the container.
@@ -59,12 +59,11 @@ options:
     description:
       - Show the files of O(rootfs) with owners mapped as O(uid_mappings) and O(gid_mappings) say, so that no file has
         to be given to another owner. Needs Linux 5.12 and a file system that can do it.
+      - The default is V(false).
     type: bool
-    default: false
   read_only:
-    description: Whether the root file system is read-only. Mounts are not.
+    description: Whether the root file system is read-only. Mounts are not. The default is V(false).
     type: bool
-    default: false
   command:
     description:
       - The program and its arguments. A program without a slash is looked up in E(PATH) inside.
@@ -77,15 +76,14 @@ options:
       - Environment variables. E(PATH) has a usual default.
     type: dict
   cwd:
-    description: Directory that the program starts in.
+    description: Directory that the program starts in. The default is V(/).
     type: path
-    default: /
   user:
     description:
       - User that the program runs as, and its group if one is named; names are looked up in the container's own
         C(/etc/passwd) and C(/etc/group). Digits are always a number.
+      - The default is V(0).
     type: str
-    default: "0"
   groups:
     description: Supplementary groups, names or numbers.
     type: list
@@ -210,9 +208,8 @@ options:
     type: list
     elements: str
   no_new_privs:
-    description: Whether nothing inside can gain privileges, as by set-user-id programs.
+    description: Whether nothing inside can gain privileges, as by set-user-id programs. The default is V(true).
     type: bool
-    default: true
   masked_paths:
     description: Files and directories that are hidden. The default hides what is dangerous below C(/proc) and C(/sys).
     type: list
@@ -237,28 +234,24 @@ options:
     description:
       - Control group that the container's own is put into, by its name in M(nsfleet.linux.cgroup). Limits of that
         group hold for all containers in it together.
+      - The default is V(containers).
     type: str
-    default: containers
   restart_policy:
-    description: What happens when the program ends by itself.
+    description: What happens when the program ends by itself. The default is V(no).
     type: str
-    default: "no"
     choices:
       "no": It stays stopped.
       on-failure: It is started again unless its exit code is 0.
       always: It is started again.
   restart_max:
-    description: How often it is started again; V(0) for no limit. The pause between two starts grows.
+    description: How often it is started again; V(0), the default, for no limit. The pause between two starts grows.
     type: int
-    default: 0
   stop_signal:
-    description: Signal that asks the program to end.
+    description: Signal that asks the program to end. The default is V(SIGTERM).
     type: str
-    default: SIGTERM
   stop_timeout:
-    description: Seconds until a program that does not end is killed.
+    description: Seconds until a program that does not end is killed. The default is V(10).
     type: float
-    default: 10.0
   labels:
     description: Notes of your own, kept as annotations in the bundle.
     type: dict

@@ -186,7 +186,7 @@ CASES = [
          edited("d['annotations']['nsfleet.linux/stop-timeout'] = '1'"), reverts_to=""),
     Case("labels", {"labels": {"org.example.tier": "web"}},
          lambda: "org.example.tier" in content(f"{BUNDLE}/config.json"), True,
-        edited("d['annotations']['org.example.tier'] = 'db'"), reverts_to=False),
+         edited("d['annotations']['org.example.tier'] = 'db'"), reverts_to=False),
     Case("overlay", {"overlay": "disk"}, lambda: os.path.isdir(f"{BUNDLE}/upper"), True,
          edited("d['annotations']['nsfleet.linux/overlay'] = 'tmpfs'"), reverts_to=False),
     Case("rootfs", {"rootfs": "/srv/case"}, lambda: content(f"/proc/{pid()}/root/case"), "case",

@@ -53,7 +53,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def do_CONNECT(self) -> None:
         """Join two connections and look at nothing that goes through (RFC 9110, section 9.3.6)."""
-        host, _, port = self.path.rpartition(":")
+        host, _colon, port = self.path.rpartition(":")
         with socket.create_connection((host, int(port)), timeout=60) as far:
             self.send_response(200)
             self.end_headers()

@@ -49,7 +49,7 @@ def inet_sockets(protocol: str, text: str) -> t.Iterator[Listener]:
     """The listening sockets in the text of ``/proc/net/tcp`` and its like."""
     for line in text.splitlines()[1:]:
         words = line.split()
-        address, _, port = words[1].partition(":")
+        address, _colon, port = words[1].partition(":")
         if words[3] == _LISTENS[protocol] and int(port, 16):
             yield Listener(protocol, _address(address), int(port, 16), int(words[9]))
 

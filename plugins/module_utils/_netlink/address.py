@@ -71,7 +71,7 @@ def remove_address(sock: Socket, index: int, cidr: str) -> None:
 
 
 def _body(index: int, cidr: str, new: bool) -> bytes:
-    words, _, length = cidr.partition("/")
+    words, _slash, length = cidr.partition("/")
     family = socket.AF_INET6 if ":" in words else socket.AF_INET
     raw = socket.inet_pton(family, words)
     body = _IFADDR.pack(family, int(length), 0, 0, index) + attribute(IFA_LOCAL, raw) + attribute(IFA_ADDRESS, raw)

@@ -139,8 +139,8 @@ class Publication(t.NamedTuple):
     @classmethod
     def parse(cls, text: str) -> Publication:
         """The publication that a text such as ``10.0.0.1:8080/tcp`` or ``[::]:8000-8010/udp`` names."""
-        words, _, protocol = text.rpartition("/")
-        address, _, ports = words.rpartition(":")
+        words, _slash, protocol = text.rpartition("/")
+        address, _colon, ports = words.rpartition(":")
         return cls(address.strip("[]"), Ports.parse(ports), protocol)
 
     def __str__(self) -> str:
@@ -278,7 +278,7 @@ def _put_publication(put: t.Callable[..., None], publication: Publication, optio
 
 def _as_listed(network: str) -> str:
     """A network as nft lists it: single addresses without their length."""
-    address, _, length = network.partition("/")
+    address, _slash, length = network.partition("/")
     return address if length == ("128" if ":" in address else "32") else network
 
 

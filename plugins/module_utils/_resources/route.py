@@ -295,7 +295,7 @@ def _open(reference: str) -> Namespace | None:
 
 def _kernel_form(destination: str, family: int) -> str:
     """A network as the reader of routes writes it."""
-    words, _, length = destination.partition("/")
+    words, _slash, length = destination.partition("/")
     return f"{socket.inet_ntop(family, socket.inet_pton(family, words))}/{length}"
 
 

@@ -166,9 +166,7 @@ class Veth(Resource):
         except OSError as error:
             raise KernelError(f"create {self.target}", error) from error
         for wanted, namespace in zip(self._wanted_ends, (first, second)):
-            link = get_link(namespace.socket, wanted["name"])
-            assert link is not None
-            self._furnish(Interface(namespace, link), wanted, _AT_CREATION)
+            self._furnish(namespace, wanted, _AT_CREATION)
 
     def _creation(self, wanted: State, namespace: Namespace, number: int) -> Settings:
         rx, tx = wanted.get("rx_queues"), wanted.get("tx_queues")
@@ -183,8 +181,12 @@ class Veth(Resource):
             queues=(rx or 1, tx or 1) if rx or tx else None,
         )
 
-    def _furnish(self, live: Interface, wanted: State, done: t.Container[str]) -> None:
-        """Give an end all wanted options but some; up comes last, when all else is in place."""
+    def _furnish(self, namespace: Namespace, wanted: State, done: t.Container[str]) -> None:
+        """Give an end that came here all wanted options but some; up comes last, when all else is in place."""
+        link = get_link(namespace.socket, wanted["name"])
+        if link is None:
+            raise KernelError(f"find {wanted['name']} of {self.target}", OSError(errno.ENODEV, "it is gone again"))
+        live = Interface(namespace, link)
         options = {"alias": ALIAS, **wanted}
         for name in sorted(options, key=lambda name: name == "up"):
             if name == "offloads":
@@ -219,9 +221,7 @@ class Veth(Resource):
             set_link(live.namespace.socket, live.link.index, settings)
         except OSError as error:
             raise KernelError(f"move {live.link.name} to network namespace {move.after!r}", error) from error
-        link = get_link(home.socket, wanted["name"])
-        assert link is not None
-        self._furnish(Interface(home, link), wanted, ("name", "netns", "rx_queues", "tx_queues"))
+        self._furnish(home, wanted, ("name", "netns", "rx_queues", "tx_queues"))
 
     def write(self, change: Change) -> None:
         """Set one option of one end."""

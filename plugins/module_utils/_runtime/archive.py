@@ -62,9 +62,8 @@ def _sources() -> dict[str, str]:
     """File name in the archive to content, of this package and of all floors below that it imports."""
     found = {}
     for name in _modules():
-        spec = importlib.util.find_spec(f"{_FLOORS}.{name}")
-        assert spec is not None
-        source = t.cast("t.Any", spec.loader).get_source(spec.name)
+        spec = t.cast("t.Any", importlib.util.find_spec(f"{_FLOORS}.{name}"))
+        source = spec.loader.get_source(spec.name)
         found[f"{_NAME}/{name.replace('.', '/')}.py"] = source
     packages = {os.path.dirname(name) for name in found} | {_NAME}
     found.update({f"{package}/__init__.py": "" for package in packages})

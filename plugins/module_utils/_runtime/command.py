@@ -30,5 +30,5 @@ def main(words: t.Sequence[str]) -> int:
 
         stay(words[1])
         return 0
-    print("usage: nsrun monitor NAME", file=sys.stderr)
+    sys.stderr.write("usage: nsrun monitor NAME\n")
     return 2

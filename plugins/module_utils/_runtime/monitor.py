@@ -138,7 +138,8 @@ def stay(name: str) -> None:
             bundle = Bundle(name)
             _start(bundle, known.restarts + 1)
         except NsfleetError as error:
-            print(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {error}", flush=True)
+            sys.stdout.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {error}\n")
+            sys.stdout.flush()
 
 
 def _wait(first: state.Process) -> int | None:

@@ -1,3 +1,4 @@
+# shellcheck shell=sh
 # Remove what is left of the collection when nothing of it is there any more. Prints what it removed.
 for directory in /var/lib/nsfleet /run/nsfleet; do
     if [ -d "$directory" ]; then

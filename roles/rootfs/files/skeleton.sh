@@ -1,5 +1,7 @@
+# shellcheck shell=sh
 # A root file system whose programs are the host's /usr, mounted read-only when the container starts.
 # $1: its directory. It is put together beside its place, so that it is there as a whole or not at all.
+set -eu
 umask 022
 draft="$1.new"
 rm -rf "$draft"
