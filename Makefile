@@ -10,12 +10,18 @@ ROUNDS ?= 10
 LOCAL  := -i playbooks/inventories/local
 SANDBOX := $(BIN)/python tests/support/sandbox.py
 PYTEST := $(BIN)/python -m pytest -q
+SUPPORT := PYTHONPATH=tests $(BIN)/python -m support
 CASES  := $(patsubst tests/cases/test_%.py,case-%,$(wildcard tests/cases/test_*.py))
+LINT   := lint-ruff lint-format lint-mypy lint-ansible lint-yaml lint-shell lint-docs lint-changelog
+#: What make test runs; each leaves its results in $(OUTPUT)/NAME.xml or NAME-*.xml. The longest come first.
+SUITES := sanity $(LINT) unit $(CASES)
+#: Debian packages that the tests need.
+PACKAGES := conntrack curl ethtool git iproute2 iputils-ping mmdebstrap nftables procps python3-venv shellcheck util-linux
 
 export PATH := $(BIN):$(PATH)
 export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/.build
 
-.PHONY: help site status teardown test lint unit cases bench clean $(CASES)
+.PHONY: help site status teardown test packages lint $(LINT) sanity unit cases bench changelog clean $(CASES)
 
 help: ## This list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -33,12 +39,32 @@ teardown: $(VENV)/site $(TREE) ## Take all of it away again
 
 # --- tests -------------------------------------------------------------------
 
-test: lint unit cases ## All that proves the collection on this machine
+test: packages ## All that proves the collection on this machine
+	rm -rf $(OUTPUT)
+	$(MAKE) $(VENV)/test $(TREE)
+	-$(MAKE) --keep-going --jobs=2 --output-sync=target $(SUITES)
+	@$(SUPPORT).summary $(OUTPUT) $(SUITES)
 
-lint: $(VENV)/test $(TREE) ## Style and types
-	ruff check .
-	ruff format --check .
-	mypy plugins/module_utils plugins/plugin_utils plugins/filter tests
+packages: ## What the tests need of the distribution; installs what is missing
+	@! dpkg-query --show --showformat '$${db:Status-Status}\n' $(PACKAGES) 2>&1 | grep -qvx installed || \
+	{ apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends $(PACKAGES); }
+
+lint: $(LINT) ## Style, types, documentation
+
+lint-ruff:      TOOL = ruff check .
+lint-format:    TOOL = ruff format --check .
+lint-mypy:      TOOL = mypy plugins/module_utils plugins/plugin_utils plugins/filter tests
+lint-ansible:   TOOL = ansible-lint --offline -q
+lint-yaml:      TOOL = yamllint --strict .
+lint-shell:     TOOL = shellcheck .ci/run $(shell git ls-files '*.sh')
+lint-docs:      TOOL = antsibull-docs lint-collection-docs --plugin-docs --validate-collection-refs self .
+lint-changelog: TOOL = antsibull-changelog lint
+
+$(LINT): $(VENV)/test $(TREE)
+	$(SUPPORT).tool $(OUTPUT)/$@.xml $(TOOL)
+
+sanity: $(VENV)/test ## ansible-test sanity, without an ignore file
+	$(SUPPORT).sanity $(OUTPUT)
 
 unit: $(VENV)/test $(TREE) ## Tests without a kernel
 	$(PYTEST) tests/unit --junit-xml=$(OUTPUT)/unit.xml
@@ -50,6 +76,9 @@ $(CASES): case-%: $(VENV)/test $(TREE)
 
 bench: $(VENV)/test $(TREE) ## Side by side with what a user would use instead (ROUNDS=10)
 	PYTHONPATH=tests $(SANDBOX) $(BIN)/python tests/benchmark/run.py $(ROUNDS)
+
+changelog: $(VENV)/test $(TREE) ## Fragments and new plugins into the changelog of the version in galaxy.yml
+	antsibull-changelog release --update-existing --cummulative-release
 
 # --- what the others need ----------------------------------------------------
 

@@ -68,20 +68,20 @@ HEAD = "| what | s | side by side with, s | ratio |\n|---|---|---|---|"
 def nothing_to_do(rounds: int) -> t.Iterator[str]:
     """Each module on an object that is as it is to be, and ping."""
     yield f"\n## A run that changes nothing, and ping (goal: at most {GOAL})\n\n{HEAD}"
-    found = measure("nothing_to_do.yml", "ping", rounds)
-    pings = [each["ping"] for each in found]
+    found = measure("nothing_to_do.yml", "Ping", rounds)
+    pings = [each["Ping"] for each in found]
     for module in ("netns", "bridge", "veth", "route", "nat", "cgroup", "container", "cgroup_info",
                    "container_info"):  # fmt: skip
-        yield row(module, [each[module] for each in found], pings, "ping")
+        yield row(module, [each[module.capitalize()] for each in found], pings, "ping")
 
 
 def wiring(rounds: int) -> t.Iterator[str]:
     """A namespace with an address on a bridge, and the commands for it."""
     yield f"\n## One namespace with loopback, veth, bridge port and address, and the same by ip(8) tasks\n\n{HEAD}"
-    found = measure("wiring.yml", "modules: namespace", rounds)
-    commands = [each.total("commands: ") for each in found]
-    yield row("made by modules", [each.total("modules: ") for each in found], commands, "commands")
-    yield row("run again by modules", [each.total("again: ") for each in found], commands, "commands")
+    found = measure("wiring.yml", "Modules: namespace", rounds)
+    commands = [each.total("Commands: ") for each in found]
+    yield row("made by modules", [each.total("Modules: ") for each in found], commands, "commands")
+    yield row("run again by modules", [each.total("Again: ") for each in found], commands, "commands")
 
 
 def main(rounds: int) -> None:
