@@ -14,14 +14,14 @@ SUPPORT := PYTHONPATH=tests $(BIN)/python -m support
 CASES  := $(patsubst tests/cases/test_%.py,case-%,$(wildcard tests/cases/test_*.py))
 LINT   := lint-ruff lint-format lint-mypy lint-ansible lint-yaml lint-shell lint-docs lint-changelog
 #: What make test runs; each leaves its results in $(OUTPUT)/NAME.xml or NAME-*.xml. The longest come first.
-SUITES := sanity $(LINT) unit $(CASES)
+SUITES := sanity lint matrix-small unit $(CASES)
 #: Debian packages that the tests need.
 PACKAGES := conntrack curl ethtool git iproute2 iputils-ping mmdebstrap nftables procps python3-venv shellcheck util-linux
 
 export PATH := $(BIN):$(PATH)
 export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/.build
 
-.PHONY: help site status teardown test packages lint $(LINT) sanity unit cases bench changelog clean $(CASES)
+.PHONY: help site status teardown test packages lint $(LINT) sanity unit cases matrix matrix-small bench changelog clean $(CASES)
 
 help: ## This list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -42,7 +42,7 @@ teardown: $(VENV)/site $(TREE) ## Take all of it away again
 test: packages ## All that proves the collection on this machine
 	rm -rf $(OUTPUT)
 	$(MAKE) $(VENV)/test $(TREE)
-	-$(MAKE) --keep-going --jobs=2 --output-sync=target $(SUITES)
+	-$(MAKE) --keep-going --jobs=2 --output-sync=target $(SUITES:lint=$(LINT))
 	@$(SUPPORT).summary $(OUTPUT) $(SUITES)
 
 packages: ## What the tests need of the distribution; installs what is missing
@@ -73,6 +73,16 @@ cases: $(CASES) ## Every option of every module, on the kernel of this machine
 
 $(CASES): case-%: $(VENV)/test $(TREE)
 	$(SANDBOX) $(PYTEST) tests/cases/test_$*.py --junit-xml=$(OUTPUT)/case-$*.xml
+
+matrix: $(VENV)/test $(TREE) ## Every module with all versions of Python, ansible-core and pyroute2
+	$(SUPPORT).environments
+	$(SANDBOX) $(PYTEST) tests/matrix --junit-xml=$(OUTPUT)/matrix.xml
+
+# The newest controller, the oldest target.
+matrix-small: $(VENV)/test $(TREE)
+	$(SUPPORT).environments core-2.21 python-3.9-pyroute2-0.7.2
+	$(SANDBOX) $(PYTEST) tests/matrix -k "smoke_run or python-3.9-pyroute2-0.7.2 and not core-2.19" \
+	--junit-xml=$(OUTPUT)/matrix-small.xml
 
 bench: $(VENV)/test $(TREE) ## Side by side with what a user would use instead (ROUNDS=10)
 	PYTHONPATH=tests $(SANDBOX) $(BIN)/python tests/benchmark/run.py $(ROUNDS)

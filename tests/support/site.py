@@ -16,19 +16,28 @@ ROOT = os.path.realpath(os.path.join(os.path.dirname(__file__), "..", ".."))
 PLAY = os.path.join(os.path.dirname(sys.executable), "ansible-playbook")
 
 
-def play(playbook: str, variables: t.Mapping[str, t.Any], *options: str) -> str:
+def play(
+    playbook: str,
+    variables: t.Mapping[str, t.Any],
+    *options: str,
+    program: str = PLAY,
+    interpreter: str = sys.executable,
+) -> str:
     """Run a playbook against this host and give what it printed.
 
+    :param program: ansible-playbook of the controller.
+    :param interpreter: Python of the target.
     :raises AssertionError: a task failed.
     """
     environment = {
         **os.environ,
         "ANSIBLE_COLLECTIONS_PATH": os.path.join(ROOT, ".build"),
         "ANSIBLE_CONFIG": os.path.join(ROOT, "playbooks", "ansible.cfg"),
-        "ANSIBLE_PYTHON_INTERPRETER": "/usr/bin/python3",
         "ANSIBLE_LOCALHOST_WARNING": "false",
     }
-    command = [PLAY, playbook, "-e", json.dumps(variables), *options]
+    # By variable, since the implicit localhost has one, which wins over the configuration.
+    everything = {**variables, "ansible_python_interpreter": interpreter}
+    command = [program, playbook, "-e", json.dumps(everything), *options]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
