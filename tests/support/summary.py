@@ -5,7 +5,7 @@
 
     python -m support.summary OUTPUT SUITE...
 
-The files of a suite are ``SUITE.xml`` and ``SUITE-*.xml``. One that left none has failed: it died before it could say.
+The files of a suite are ``SUITE.xml`` and ``SUITE-*.xml``. One without a test has failed: it died before.
 """
 
 from __future__ import annotations
@@ -47,17 +47,17 @@ def cases(path: pathlib.Path) -> t.Iterator[ET.Element]:
 def add_up(output: pathlib.Path, suites: t.Sequence[str]) -> Tally:
     """Count every test once, also where the files of one suite look like those of another."""
     found = {path for suite in suites for path in reports(output, suite)}
-    failed = [f"{suite}: ended without a report" for suite in suites if not reports(output, suite)]
+    tests = {path: list(cases(path)) for path in sorted(found)}
+    failed = [f"{suite}: no test" for suite in suites if not any(tests[path] for path in reports(output, suite))]
     passed, skipped = 0, collections.Counter[str]()
-    for path in sorted(found):
-        for case in cases(path):
-            skip = case.find("skipped")
-            if case.find("failure") is not None or case.find("error") is not None:
-                failed.append(f"{path.stem}: {case.get('name')}")
-            elif skip is not None:
-                skipped[_PLACE.sub("", skip.get("message") or skip.text or "no reason given")] += 1
-            else:
-                passed += 1
+    for report, case in ((path.stem, case) for path, listed in tests.items() for case in listed):
+        skip = case.find("skipped")
+        if case.find("failure") is not None or case.find("error") is not None:
+            failed.append(f"{report}: {case.get('name')}")
+        elif skip is not None:
+            skipped[_PLACE.sub("", skip.get("message") or skip.text or "no reason given")] += 1
+        else:
+            passed += 1
     return Tally(passed, failed, dict(skipped))
 
 

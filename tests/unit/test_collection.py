@@ -64,16 +64,25 @@ def test_archive_holds_what_users_need_and_no_more(built: pathlib.Path) -> None:
     assert built.stat().st_size < 1 << 20
 
 
-@pytest.mark.parametrize("kind", ["module", "filter", "role"])
-def test_installed_it_is_found(built: pathlib.Path, tmp_path: pathlib.Path, kind: str) -> None:
-    ansible("ansible-galaxy", "collection", "install", "--offline", "--no-deps", "-p", str(tmp_path), str(built))
-    listed = ansible("ansible-doc", "--json", "--list", "-t", kind, "nsfleet.linux", collections=tmp_path)
-    expected: dict[str, t.Callable[[], set[str]]] = {
-        "module": modules,
-        "filter": lambda: {path.stem for path in (ROOT / "plugins" / "filter").glob("*.py")},
-        "role": lambda: {path.name for path in (ROOT / "roles").iterdir()},
-    }
-    assert set(json.loads(listed)) == {f"nsfleet.linux.{name}" for name in expected[kind]()}
+@pytest.fixture(scope="module")
+def installed(built: pathlib.Path, tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    """Where ansible-galaxy installed the archive."""
+    place = tmp_path_factory.mktemp("collections")
+    ansible("ansible-galaxy", "collection", "install", "--offline", "--no-deps", "-p", str(place), str(built))
+    return place
+
+
+NAMES: dict[str, t.Callable[[], set[str]]] = {
+    "module": modules,
+    "filter": lambda: {path.stem for path in (ROOT / "plugins" / "filter").glob("*.py")},
+    "role": lambda: {path.name for path in (ROOT / "roles").iterdir()},
+}
+
+
+@pytest.mark.parametrize("kind", NAMES)
+def test_installed_it_is_found(installed: pathlib.Path, kind: str) -> None:
+    listed = ansible("ansible-doc", "--json", "--list", "-t", kind, "nsfleet.linux", collections=installed)
+    assert set(json.loads(listed)) == {f"nsfleet.linux.{name}" for name in NAMES[kind]()}
 
 
 def test_defaults_can_be_set_for_all_modules_at_once() -> None:
