@@ -169,7 +169,6 @@ options:
     default: false
 seealso:
   - module: nsfleet.linux.veth
-  - module: nsfleet.linux.link_info
 """
 
 EXAMPLES = r"""

@@ -128,7 +128,6 @@ options:
 seealso:
   - module: nsfleet.linux.netns
   - module: nsfleet.linux.bridge
-  - module: nsfleet.linux.link_info
 """
 
 EXAMPLES = r"""
