@@ -17,6 +17,10 @@ VOLATILE = frozenset({
     "hold_timer", "message_age_timer", "multicast", "operstate", "preferred_life_time", "state", "stats",
     "stats64", "tcn_timer", "tentative", "topology_change", "topology_change_timer", "valid_life_time",
 })  # fmt: skip
+#: Flags that follow a link's carrier up to a second later.
+LATE = frozenset({"NO-CARRIER", "linkdown"})
+#: What IPv6 makes by itself of a link that is up, up to two seconds later.
+AUTOMATIC = ("fe80:", "ff00::/8")
 #: How names of files in cgroupfs end that hold what somebody set.
 LIMITS = ("max", "limit", "shares", "weight", "quota", "period", "cpus", "mems", "high", "low", "min", "list", "freeze")
 FOLDERS = ("/run/nsfleet", "/run/netns", "/var/lib/nsfleet", "/etc/netns", "/.sandbox/upper/etc", "/.sandbox/upper/var")
@@ -70,6 +74,7 @@ def snapshot() -> dict[str, t.Any]:
         "links": {place: _ip(place, "-d link") for place in places},
         "addresses": {place: _ip(place, "addr") for place in places},
         "routes": {place: _ip(place, "route show table all") for place in places},
+        "vlans": {place: _vlans(place) for place in places},
         "names": namespaces(),
         "mounts": _mounts(),
         "groups": _groups(),
@@ -83,10 +88,25 @@ def _ip(place: str, what: str) -> t.Any:
     return _steady(ask(f"ip {where} -j {what}"))
 
 
+def _vlans(place: str) -> t.Any:
+    where = f"-n {place}" if place else ""
+    return ask(f"bridge {where} -j vlan show")
+
+
 def _steady(value: t.Any) -> t.Any:
     if isinstance(value, dict):
         return {key: _steady(item) for key, item in value.items() if key not in VOLATILE}
-    return [_steady(item) for item in value] if isinstance(value, list) else value
+    if isinstance(value, list):
+        return [_steady(item) for item in value if not _late(item)]
+    return value
+
+
+def _late(item: t.Any) -> bool:
+    """Whether something comes by itself, after what it follows from."""
+    if isinstance(item, dict):
+        words = (item.get("dst"), item.get("local"))
+        return any(str(word).startswith(AUTOMATIC) for word in words)
+    return item in LATE
 
 
 def _mounts() -> list[str]:
