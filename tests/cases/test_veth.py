@@ -39,13 +39,13 @@ def offload(name: str, link: str, netns: str) -> bool:
     """An offload as ``ethtool`` shows it."""
     inside = f"ip netns exec {netns} " if netns else ""
     lines = world.sh(f"{inside}ethtool --show-offload {link}").splitlines()
-    return next(line.split()[1] == "on" for line in lines if line.startswith(f"{name}:"))
+    return next(line.split()[1] == "on" for line in lines if line.strip().startswith(f"{name}:"))
 
 
 # --- every option ------------------------------------------------------------
 
 OFFLOADS = {
-    "rx": "rx-checksumming", "tx": "tx-checksumming", "sg": "scatter-gather", "tso": "tcp-segmentation-offload",
+    "rx": "rx-checksumming", "tx": "tx-checksumming", "sg": "scatter-gather", "tso": "tx-tcp-segmentation",
     "gso": "generic-segmentation-offload", "gro": "generic-receive-offload",
 }  # fmt: skip
 
@@ -56,7 +56,7 @@ def cases_of_an_end(prefix: str, name: str, netns: str) -> t.Iterator[Case]:
     :param prefix: of the options' paths.
     """
     ip, ethtool = (f"ip -n {netns}", f"ip netns exec {netns} ethtool") if netns else ("ip", "ethtool")
-    again = f"group {GROUP} type veth peer name eth0 group {GROUP}"
+    marks = f"ip link set web0 up group {GROUP} && ip -n right link set eth0 up group {GROUP}"
 
     def case(option: str, value: t.Any, shows: t.Callable[[], t.Any], shown: t.Any, damage: str, back: t.Any) -> Case:
         options = {option: value}
@@ -67,22 +67,38 @@ def cases_of_an_end(prefix: str, name: str, netns: str) -> t.Iterator[Case]:
 
     set_link = f"{ip} link set {name}"
     yield case("up", False, lambda: "UP" in world.link(name, netns)["flags"], False, f"{set_link} up", True)
-    yield case("mac", "02-00-00-00-00-0A", word("address"), "02:00:00:00:00:0a", f"{set_link} addr 02:00:00:00:00:0b",
-               None)
+    yield case(
+        "mac", "02-00-00-00-00-0A", word("address"), "02:00:00:00:00:0a", f"{set_link} addr 02:00:00:00:00:0b", None
+    )
     yield case("mtu", 9000, word("mtu"), 9000, f"{set_link} mtu 1400", 1500)
     yield case("alias", "to the shöp", word("ifalias"), "to the shöp", f"{set_link} alias hand", "nsfleet.linux")
     yield case("txqlen", 500, word("txqlen"), 500, f"{set_link} txqlen 100", 1000)
     yield case("addrgenmode", "none", word("inet6_addr_gen_mode"), "none", f"{set_link} addrgenmode random", "eui64")
     yield case(
-        "addresses", ["fd00:2:0::a/64", "10.2.0.10/24"], lambda: world.addresses(name, netns),
+        "addresses",
+        ["fd00:2:0::a/64", "10.2.0.10/24"],
+        lambda: world.addresses(name, netns),
         ["10.2.0.10/24", "fd00:2::a/64"],
-        f"{ip} addr del 10.2.0.10/24 dev {name} && {ip} addr add 10.9.0.1/24 dev {name}", [],
+        f"{ip} addr del 10.2.0.10/24 dev {name} && {ip} addr add 10.9.0.1/24 dev {name}",
+        [],
     )
     yield case("master", "nsbr", word("master", ""), "nsbr", f"{set_link} nomaster", "")
-    yield case("rx_queues", 7, word("num_rx_queues"), 7,
-               f"ip link delete web0 && ip link add web0 numrxqueues 3 {again} numrxqueues 3 netns right", None)
-    yield case("tx_queues", 7, word("num_tx_queues"), 7,
-               f"ip link delete web0 && ip link add web0 numtxqueues 3 {again} numtxqueues 3 netns right", None)
+    yield case(
+        "rx_queues",
+        7,
+        word("num_rx_queues"),
+        7,
+        f"ip link delete web0 && ip link add web0 type veth peer name eth0 netns right && {marks}",
+        None,
+    )
+    yield case(
+        "tx_queues",
+        7,
+        word("num_tx_queues"),
+        7,
+        f"ip link delete web0 && ip link add web0 type veth peer name eth0 netns right && {marks}",
+        None,
+    )
     for short, long in OFFLOADS.items():
         on = short == "gro"  # the only one that is off to begin with
         yield Case(
@@ -162,7 +178,7 @@ def test_ends_are_made_where_they_belong(sleeper: int, by: str) -> None:
     monitor.kill()
     assert monitor.communicate()[0] == "", "a link was on the host for a time"
     assert (world.link("a0", "left")["mtu"], world.link("b0", "right")["mtu"]) == (4000, 3000)
-    laws.settled("veth", {**options, "peer": {**options["peer"], "netns": "/run/netns/right"}})
+    assert not laws.run("veth", {**options, "peer": {**options["peer"], "netns": "/run/netns/right"}}).changed
     # The other end is made where it is to be, too, if it is on the host.
     laws.remove("veth", options)
     options["peer"]["netns"] = ""
@@ -320,6 +336,25 @@ def test_addresses_change(before: list[str], after: list[str]) -> None:
     laws.remove("veth", BASE)
 
 
+def test_link_local_address_is_ours_once_it_is_named() -> None:
+    def local() -> list[str]:
+        found = world.ask("ip -j -6 addr show dev web0 scope link")
+        return [f"{each['local']}/{each['prefixlen']}" for link in found for each in link.get("addr_info", ())]
+
+    base = {**BASE, "addrgenmode": "none"}
+    options = {**base, "addresses": ["fe80:0::1/64"]}
+    laws.run("veth", base)
+    world.sh("ip addr add fe80::2/64 dev web0")
+    laws.run("veth", options)
+    assert sorted(local()) == ["fe80::1/64", "fe80::2/64"]
+    world.sh("ip addr del fe80::1/64 dev web0")
+    assert laws.run("veth", options).changed
+    assert not laws.run("veth", options).changed
+    laws.run("veth", base)
+    assert local() == ["fe80::2/64"]
+    laws.remove("veth", base)
+
+
 # --- others' links -----------------------------------------------------------
 
 
@@ -345,7 +380,7 @@ def test_what_an_adopted_pair_was_comes_back() -> None:
     laws.four_steps("veth", BASE)
     assert (world.link("web0")["mtu"], world.link("web0")["ifalias"]) == (1400, "theirs")
     assert offload("generic-receive-offload", "eth0", "right")
-    assert not offload("tcp-segmentation-offload", "eth0", "right")
+    assert not offload("tx-tcp-segmentation", "eth0", "right")
     laws.remove("veth", BASE)
 
 
@@ -383,7 +418,7 @@ def test_drift_that_is_not_to_be_repaired(policy: str) -> None:
 def test_failure_puts_everything_back(monkeypatch: pytest.MonkeyPatch) -> None:
     options = {**BASE, **FURNISHED, "peer": {**BASE["peer"], "offloads": {"tx": False}, "rx_queues": 2}}
     laws.run("veth", options)
-    world.sh("ip -n left link add web0 type veth peer name eth0 netns right name theirs")
+    world.sh("ip -n left link add web0 type veth peer name theirs netns right")
     before = world.snapshot()
     laws.failing(monkeypatch)
     for changed in (
@@ -394,7 +429,7 @@ def test_failure_puts_everything_back(monkeypatch: pytest.MonkeyPatch) -> None:
         {**BASE, "netns": "left", "mtu": 4000, "peer": {"name": "eth1", "netns": "left"}, "adopt": True},
     ):
         failed = invoke("veth", changed)
-        assert "Everything was put back as it was" in failed["msg"], changed
+        assert "injected failure. Everything was put back as it was" in failed["msg"], failed["msg"]
         assert world.difference(before, world.snapshot()) == [], changed
     monkeypatch.undo()
     laws.settled("veth", options)
@@ -422,21 +457,18 @@ def test_failed_repair_leaves_the_damage_as_it_was(monkeypatch: pytest.MonkeyPat
 
 def _names(snapshot: dict[str, t.Any]) -> dict[str, t.Any]:
     """Names and addresses of all links; a link that was away and came back has another index."""
-    return {
-        place: {link["ifname"]: link["address"] for link in links} for place, links in snapshot["links"].items()
-    }
+    return {place: {link["ifname"]: link["address"] for link in links} for place, links in snapshot["links"].items()}
 
 
 def test_kernel_that_refuses_is_named() -> None:
-    options = {**BASE, "mac": "02:00:00:00:00:01", "peer": {**BASE["peer"], "mac": "02:00:00:00:00:02"}}
-    laws.run("veth", options)
-    world.sh("ip link set web0 master nsbr; ip link add v4 type veth peer name v5")
+    laws.run("veth", BASE)
+    world.sh("sysctl -qw net.ipv6.conf.web0.disable_ipv6=1")
     before = world.snapshot()
-    failed = invoke("veth", {**options, "master": "v4"})
-    assert "master: " in failed["msg"]
+    failed = invoke("veth", {**BASE, "mtu": 4000, "addresses": ["10.2.0.1/24", "fd00::1/64"]})
+    assert "set addresses of web0 to ['10.2.0.1/24', 'fd00::1/64']: Permission denied" in failed["msg"]
+    assert "Everything was put back as it was" in failed["msg"]
     assert world.difference(before, world.snapshot()) == []
-    world.sh("ip link delete v4")
-    laws.remove("veth", options)
+    laws.remove("veth", BASE)
 
 
 # --- bad input ---------------------------------------------------------------
@@ -473,7 +505,6 @@ def test_kernel_that_refuses_is_named() -> None:
         ({**BASE, "addresses": ["10.2.0.1/24", "fd00::1/129"]}, ("addresses[1]: expected",)),
         ({**BASE, "addresses": ["224.0.0.1/4"]}, ("addresses[0]: expected",)),
         ({**BASE, "addresses": ["fe80::1%eth0/64"]}, ("addresses[0]: expected",)),
-        ({**BASE, "addresses": ["fe80::1/64"]}, ("addresses[0]: expected",)),
         ({**BASE, "addresses": ["10.2.0.1/24", "10.2.0.1/16"]}, ("addresses", "10.2.0.1 is given twice")),
         ({**BASE, "master": "x" * 16}, ("master: expected",)),
         ({**BASE, "master": "web0"}, ("master: expected",)),
@@ -516,11 +547,21 @@ def test_taken_addresses_are_all_named() -> None:
         ({**BASE, "peer": {"name": "eth0", "netns": "4194305"}}, ("peer.netns: there is no",)),
         ({**BASE, "peer": {"name": "eth0", "netns": "/etc/passwd"}}, ("peer.netns: there is no",)),
         ({**BASE, "master": "nothing"}, ("master: there is no link nothing",)),
-        ({**BASE, "peer": {"name": "eth0", "netns": "left", "master": "nsbr"}}, ("peer.master: there is no link nsbr",)),
+        (
+            {**BASE, "peer": {"name": "eth0", "netns": "left", "master": "nsbr"}},
+            ("peer.master: there is no link nsbr",),
+        ),
     ],
 )
 def test_what_is_missing(options: dict[str, t.Any], words: tuple[str, ...]) -> None:
     laws.missing("veth", options, *words)
+
+
+def test_master_that_is_no_bridge() -> None:
+    world.sh("ip link add v4 type veth peer name v5")
+    laws.refused("veth", {**BASE, "master": "v4"}, "master: expected a bridge, but v4 is veth")
+    laws.refused("veth", {**BASE, "master": "lo"}, "master: expected a bridge, but lo is hardware")
+    world.sh("ip link delete v4")
 
 
 def test_absent_where_there_is_nothing() -> None:

@@ -41,13 +41,12 @@ def invoke(module: str, options: t.Mapping[str, t.Any], *, check: bool = False, 
     :param diff: diff mode.
     :raises AssertionError: it ended without a result, as by an exception that nobody caught.
     """
-    # Imported here, not in each process, of which a case has dozens.
-    main = importlib.import_module(f"{PACKAGE}.{module}").main
     arguments = {**options, "_ansible_check_mode": check, "_ansible_diff": diff, "_ansible_remote_tmp": "/tmp"}
+    importlib.import_module(f"{PACKAGE}.{module}")  # once, here, and not again in every child
     reading, writing = os.pipe()
     pid = os.fork()
     if pid == 0:
-        _child(main, {"ANSIBLE_MODULE_ARGS": arguments}, writing)
+        _child(module, {"ANSIBLE_MODULE_ARGS": arguments}, writing)
     os.close(writing)
     with open(reading, encoding="utf-8") as pipe:
         output = pipe.read()
@@ -57,7 +56,7 @@ def invoke(module: str, options: t.Mapping[str, t.Any], *, check: bool = False, 
     return Result(json.loads(lines[-1]))
 
 
-def _child(main: t.Callable[[], None], arguments: dict[str, t.Any], writing: int) -> t.NoReturn:
+def _child(module: str, arguments: dict[str, t.Any], writing: int) -> t.NoReturn:
     """The module's process: results and tracebacks go to the pipe."""
     try:
         os.dup2(writing, 1)
@@ -66,7 +65,7 @@ def _child(main: t.Callable[[], None], arguments: dict[str, t.Any], writing: int
         sys.stdout = sys.stderr = io.TextIOWrapper(io.FileIO(1, "w", closefd=False), encoding="utf-8")
         basic._ANSIBLE_ARGS = json.dumps(arguments).encode()
         basic._ANSIBLE_PROFILE = "legacy"
-        main()
+        importlib.import_module(f"{PACKAGE}.{module}").main()
     except SystemExit:
         pass
     except BaseException:
