@@ -11,13 +11,12 @@ import typing as t
 
 import pytest
 from ansible_collections.nsfleet.linux.plugins.module_utils._resources.veth import TABLE
-from support import laws, world
+from support import laws, links, world
 from support.invoke import invoke
 from support.laws import Case
+from support.links import GROUP, index
 
 BASE: dict[str, t.Any] = {"name": "web0", "peer": {"name": "eth0", "netns": "right"}}
-#: The group by which links are ours, as ip(8) takes it.
-GROUP = 0x6E73666C
 
 
 @pytest.fixture(autouse=True)
@@ -30,11 +29,6 @@ def places() -> t.Iterator[None]:
     world.sh("ip link delete nsbr; ip netns delete left; ip netns delete right; true")
 
 
-def index(name: str, netns: str = "") -> int:
-    """Interface index, which a link keeps for as long as it is there."""
-    return int(world.link(name, netns)["ifindex"])
-
-
 def offload(name: str, link: str, netns: str) -> bool:
     """An offload as ``ethtool`` shows it."""
     inside = f"ip netns exec {netns} " if netns else ""
@@ -44,74 +38,52 @@ def offload(name: str, link: str, netns: str) -> bool:
 
 # --- every option ------------------------------------------------------------
 
-OFFLOADS = {
-    "rx": "rx-checksumming", "tx": "tx-checksumming", "sg": "scatter-gather", "tso": "tx-tcp-segmentation",
-    "gso": "generic-segmentation-offload", "gro": "generic-receive-offload",
-}  # fmt: skip
+OFFLOADS = ("rx", "tx", "sg", "tso", "gso", "gro")
+#: What ethtool(8) shows of them; only the last one is off to begin with.
+LONG = ("rx-checksumming", "tx-checksumming", "scatter-gather", "tx-tcp-segmentation", "generic-segmentation-offload",
+        "generic-receive-offload")  # fmt: skip
 
 
-def cases_of_an_end(prefix: str, name: str, netns: str) -> t.Iterator[Case]:
+def cases_of_an_end(name: str, netns: str = "", prefix: str = "") -> t.Iterator[Case]:
     """Cases of the options that both ends have.
 
     :param prefix: of the options' paths.
     """
     ip, ethtool = (f"ip -n {netns}", f"ip netns exec {netns} ethtool") if netns else ("ip", "ethtool")
-    marks = f"ip link set web0 up group {GROUP} && ip -n right link set eth0 up group {GROUP}"
+    again = (
+        "ip link delete web0 && ip link add web0 type veth peer name eth0 netns right && "
+        f"ip link set web0 {links.OURS} && ip -n right link set eth0 {links.OURS}"
+    )
 
-    def case(option: str, value: t.Any, shows: t.Callable[[], t.Any], shown: t.Any, damage: str, back: t.Any) -> Case:
+    def case(option: str, value: t.Any, damage: str, shows: t.Callable[[], t.Any], shown: t.Any, back: t.Any) -> Case:
         options = {option: value}
         return Case(prefix + option, {"peer": options} if prefix else options, shows, shown, damage, reverts_to=back)
 
-    def word(option: str, otherwise: t.Any = None) -> t.Callable[[], t.Any]:
-        return lambda: world.link(name, netns).get(option, otherwise)
-
-    set_link = f"{ip} link set {name}"
-    yield case("up", False, lambda: "UP" in world.link(name, netns)["flags"], False, f"{set_link} up", True)
+    yield from links.cases(name, netns, prefix)
     yield case(
-        "mac", "02-00-00-00-00-0A", word("address"), "02:00:00:00:00:0a", f"{set_link} addr 02:00:00:00:00:0b", None
+        "master",
+        "nsbr",
+        f"{ip} link set {name} nomaster",
+        lambda: world.link(name, netns).get("master", ""),
+        "nsbr",
+        "",
     )
-    yield case("mtu", 9000, word("mtu"), 9000, f"{set_link} mtu 1400", 1500)
-    yield case("alias", "to the shöp", word("ifalias"), "to the shöp", f"{set_link} alias hand", "nsfleet.linux")
-    yield case("txqlen", 500, word("txqlen"), 500, f"{set_link} txqlen 100", 1000)
-    yield case("addrgenmode", "none", word("inet6_addr_gen_mode"), "none", f"{set_link} addrgenmode random", "eui64")
+    yield case("rx_queues", 7, again, lambda: world.link(name, netns)["num_rx_queues"], 7, None)
+    yield case("tx_queues", 7, again, lambda: world.link(name, netns)["num_tx_queues"], 7, None)
     yield case(
-        "addresses",
-        ["fd00:2:0::a/64", "10.2.0.10/24"],
-        lambda: world.addresses(name, netns),
-        ["10.2.0.10/24", "fd00:2::a/64"],
-        f"{ip} addr del 10.2.0.10/24 dev {name} && {ip} addr add 10.9.0.1/24 dev {name}",
-        [],
-    )
-    yield case("master", "nsbr", word("master", ""), "nsbr", f"{set_link} nomaster", "")
-    yield case(
-        "rx_queues",
-        7,
-        word("num_rx_queues"),
-        7,
-        f"ip link delete web0 && ip link add web0 type veth peer name eth0 netns right && {marks}",
-        None,
+        "offloads", {"tx": False}, f"{ethtool} -K {name} tx on", lambda: offload(LONG[1], name, netns), False, True
     )
     yield case(
-        "tx_queues",
-        7,
-        word("num_tx_queues"),
-        7,
-        f"ip link delete web0 && ip link add web0 type veth peer name eth0 netns right && {marks}",
-        None,
-    )
-    for short, long in OFFLOADS.items():
-        on = short == "gro"  # the only one that is off to begin with
-        yield Case(
-            f"{prefix}offloads.{short}",
-            {"peer": {"offloads": {short: on}}} if prefix else {"offloads": {short: on}},
-            lambda long=long: offload(long, name, netns), on, f"{ethtool} -K {name} {short} {'off' if on else 'on'}",
-            reverts_to=not on,
-        )  # fmt: skip
+        "offloads", dict.fromkeys(OFFLOADS, False) | {"gro": True},
+        f"{ethtool} -K {name} rx on tx on sg on tso on gso on gro off",
+        lambda: [offload(each, name, netns) for each in LONG],
+        [each == LONG[-1] for each in LONG], [each != LONG[-1] for each in LONG],
+    )  # fmt: skip
 
 
 CASES = [
-    *cases_of_an_end("", "web0", ""),
-    *cases_of_an_end("peer.", "eth0", "right"),
+    *cases_of_an_end("web0"),
+    *cases_of_an_end("eth0", "right", "peer."),
     Case("peer.name", {"peer": {"name": "eth1"}}, lambda: world.exists("eth1", "right"), True,
          "ip -n right link set eth1 name eth7", reverts_to=False),
     Case("peer.netns", {"peer": {"netns": "left"}}, lambda: world.exists("eth0", "left"), True,
@@ -172,16 +144,17 @@ def test_ends_are_made_where_they_belong(sleeper: int, by: str) -> None:
         "path": "/run/netns/left",
         "path of a process": f"/proc/{sleeper}/ns/net",
     }[by]
-    options = {"name": "a0", "netns": reference, "mtu": 4000, "peer": {"name": "b0", "netns": "right", "mtu": 3000}}
+    peer: dict[str, t.Any] = {"name": "b0", "netns": "right", "mtu": 3000}
+    options = {"name": "a0", "netns": reference, "mtu": 4000, "peer": peer}
     monitor = subprocess.Popen(["ip", "monitor", "link"], stdout=subprocess.PIPE, text=True)
     laws.four_steps("veth", options)
     monitor.kill()
     assert monitor.communicate()[0] == "", "a link was on the host for a time"
     assert (world.link("a0", "left")["mtu"], world.link("b0", "right")["mtu"]) == (4000, 3000)
-    assert not laws.run("veth", {**options, "peer": {**options["peer"], "netns": "/run/netns/right"}}).changed
+    assert not laws.run("veth", {**options, "peer": {**peer, "netns": "/run/netns/right"}}).changed
     # The other end is made where it is to be, too, if it is on the host.
     laws.remove("veth", options)
-    options["peer"]["netns"] = ""
+    peer["netns"] = ""
     laws.four_steps("veth", options)
     assert world.link("b0")["mtu"] == 3000
     laws.remove("veth", options)
@@ -223,7 +196,7 @@ def test_renamed_end_gets_its_name_back(damage: str) -> None:
     for name, netns, address in (("web0", "", "10.2.0.1/24"), ("eth0", "right", "10.2.0.2/24")):
         link = world.link(name, netns)
         shown = (link["mtu"], link["ifalias"], link["inet6_addr_gen_mode"], link["master"], link["group"])
-        assert shown == (1400, "note", "none", "nsbr", str(GROUP))
+        assert shown == (1400, "note", "none", "nsbr", GROUP)
         assert "UP" in link["flags"]
         assert world.addresses(name, netns) == [address]
     assert [world.link("web0")["address"], world.link("eth0", "right")["address"]] == macs
@@ -252,7 +225,7 @@ def test_an_end_moves_and_loses_an_option_at_once() -> None:
 
 
 def test_namespace_that_was_made_anew_does_not_lend_its_pair() -> None:
-    """Inode numbers of namespaces and interface indexes are used again; nothing of another pair may be taken for ours."""
+    """Numbers of namespaces and interfaces are used again, and nothing of another pair may be taken for ours."""
     laws.run("veth", BASE)
     world.sh("ip netns delete right && ip netns add right && ip -n right link add nsbr type bridge")
     other = {"name": "other", "peer": {"name": "eth9", "netns": "right"}}
@@ -271,6 +244,7 @@ def test_two_pairs_do_not_take_each_others_ends() -> None:
     laws.four_steps("veth", {**BASE, "name": "api0", "adopt": True})
     assert not world.exists("web0")
     laws.remove("veth", {**BASE, "name": "api0"})
+    assert not laws.run("veth", {**BASE, "state": "absent"}).changed
 
 
 # --- what a change does to the pair ------------------------------------------
@@ -294,7 +268,7 @@ def test_queues_need_another_pair() -> None:
     options = {**BASE, "mtu": 4000, "offloads": {"tx": False}, "addresses": ["10.2.0.1/24"]}
     laws.run("veth", options)
     before = index("web0")
-    more = laws.merge(options, {"rx_queues": 2, "tx_queues": 3, "peer": {"tx_queues": 4}})
+    more = laws.merge(options, {"rx_queues": 5, "tx_queues": 6, "peer": {"tx_queues": 7}})
     done = laws.four_steps("veth", more)
     assert [(step["action"], step["effect"]) for step in done["plan"]] == [("set", "recreate")]
     assert {change["option"] for change in done["plan"][0]["changes"]} == {"rx_queues", "tx_queues", "peer.tx_queues"}
@@ -366,7 +340,7 @@ def test_foreign_pair_is_not_touched_without_adopt() -> None:
         laws.refused("veth", options, "veth web0 exists", "adopt")
     before = index("web0")
     laws.four_steps("veth", {**BASE, "adopt": True})
-    assert [world.link("web0")["group"], world.link("eth0", "right")["group"]] == [str(GROUP)] * 2
+    assert [world.link("web0")["group"], world.link("eth0", "right")["group"]] == [GROUP] * 2
     assert index("web0") == before
     laws.settled("veth", BASE)
     laws.remove("veth", BASE)
@@ -418,7 +392,7 @@ def test_drift_that_is_not_to_be_repaired(policy: str) -> None:
 def test_failure_puts_everything_back(monkeypatch: pytest.MonkeyPatch) -> None:
     options = {**BASE, **FURNISHED, "peer": {**BASE["peer"], "offloads": {"tx": False}, "rx_queues": 2}}
     laws.run("veth", options)
-    world.sh("ip -n left link add web0 type veth peer name theirs netns right")
+    world.sh("ip -n left link add web0 up type veth peer name theirs netns right && ip -n right link set theirs up")
     before = world.snapshot()
     laws.failing(monkeypatch)
     for changed in (

@@ -10,6 +10,8 @@ import os
 import subprocess
 import typing as t
 
+from support.abilities import has
+
 #: Counters and clocks, which change by themselves.
 VOLATILE = frozenset({
     "bridge_id", "carrier_changes", "carrier_down_count", "carrier_up_count", "config_pending",
@@ -21,6 +23,8 @@ VOLATILE = frozenset({
 LATE = frozenset({"NO-CARRIER", "linkdown"})
 #: What IPv6 makes by itself of a link that is up, up to two seconds later.
 AUTOMATIC = ("fe80:", "ff00::/8")
+#: Without it, bridges have no VLANs to look at.
+VLANS = "vlan filtering of bridges"
 #: How names of files in cgroupfs end that hold what somebody set.
 LIMITS = ("max", "limit", "shares", "weight", "quota", "period", "cpus", "mems", "high", "low", "min", "list", "freeze")
 FOLDERS = ("/run/nsfleet", "/run/netns", "/var/lib/nsfleet", "/etc/netns", "/.sandbox/upper/etc", "/.sandbox/upper/var")
@@ -71,10 +75,9 @@ def snapshot() -> dict[str, t.Any]:
     """The whole host, for a comparison of before and after."""
     places = ["", *(name for name in namespaces() if os.path.ismount(f"/run/netns/{name}"))]
     return {
-        "links": {place: _ip(place, "-d link") for place in places},
-        "addresses": {place: _ip(place, "addr") for place in places},
-        "routes": {place: _ip(place, "route show table all") for place in places},
-        "vlans": {place: _vlans(place) for place in places},
+        "links": {place: _shown(place, "ip", "-j", "-d", "addr") for place in places},
+        "routes": {place: _shown(place, "ip", "-j", "route", "show", "table", "all") for place in places},
+        "vlans": {place: _shown(place, "bridge", "-j", "vlan") for place in places if has(VLANS)},
         "names": namespaces(),
         "mounts": _mounts(),
         "groups": _groups(),
@@ -83,14 +86,11 @@ def snapshot() -> dict[str, t.Any]:
     }
 
 
-def _ip(place: str, what: str) -> t.Any:
-    where = f"-n {place}" if place else ""
-    return _steady(ask(f"ip {where} -j {what}"))
-
-
-def _vlans(place: str) -> t.Any:
-    where = f"-n {place}" if place else ""
-    return ask(f"bridge {where} -j vlan show")
+def _shown(place: str, program: str, *words: str) -> t.Any:
+    """What ``ip`` or ``bridge`` shows of a namespace."""
+    where = ["-n", place] if place else []
+    done = subprocess.run([program, *where, *words], capture_output=True, text=True, check=True)
+    return _steady(json.loads(done.stdout or "[]"))
 
 
 def _steady(value: t.Any) -> t.Any:

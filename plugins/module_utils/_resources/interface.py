@@ -118,7 +118,7 @@ _NEEDS = {"tso": ("tx", "sg"), "gso": ("sg",)}
 def read(table: Table, live: Interface, *known: State) -> State:
     """The options of a link as they are.
 
-    :param known: what the task says and said of it. Offloads cost a call each and are read only where it speaks of them.
+    :param known: what the task says and said of it. Offloads cost a call each and are read only where these have any.
     """
     state = table.read(live)
     named = {cidr for each in known for cidr in each.get("addresses", ())}
