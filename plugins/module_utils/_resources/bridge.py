@@ -142,6 +142,14 @@ _EVERYWHERE = frozenset({
 _VLANS = "vlan_default_pvid"
 
 
+class _Membership(t.NamedTuple):
+    """What a port is to a bridge."""
+
+    master: int  #: index of the bridge, 0 for none
+    attributes: t.Mapping[str, int]
+    vlans: t.Sequence[Vlan]
+
+
 class Bridge(Resource):
     """A bridge."""
 
@@ -154,9 +162,12 @@ class Bridge(Resource):
         problems = list(_contradictions(self.wanted))
         if problems:
             raise InvalidOptions(problems)
+        self._uncommon = list(self._uncommon_options())
         for _owner, state in self._states():
             _complete_vlans(state)
         self._namespace: Namespace | None = None
+        #: Port to what it was before it became ours.
+        self._former: dict[str, _Membership] = {}
 
     @property
     def key(self) -> str:
@@ -278,19 +289,21 @@ class Bridge(Resource):
         yield from self._lacking()
 
     def _lacking(self) -> t.Iterator[OptionError]:
-        named = [
-            (f"ports[{port}].{option}" if port else option, option, bool(port))
-            for port, state in self._states()
-            for option in state
-            if (option in _ATTRIBUTES or option in _VLAN_OPTIONS or port) and option not in _EVERYWHERE
-        ]
-        if not named:
+        if not self._uncommon:
             return
         able = bridge_abilities()
-        for path, option, of_port in named:
-            has = able.port if of_port and option not in _VLAN_OPTIONS else able.bridge
+        for port, option in self._uncommon:
+            has = able.port if port and option not in _VLAN_OPTIONS else able.bridge
             if (_VLANS if option in _VLAN_OPTIONS else option) not in has:
+                path = f"ports[{port}].{option}" if port else option
                 yield OptionError(path, "the bridges of this kernel do not have it; update the kernel or leave it out")
+
+    def _uncommon_options(self) -> t.Iterator[tuple[str, str]]:
+        """Port, or nothing for the bridge itself, and option, of what not every kernel has."""
+        for port, state in self._states():
+            for option in state:
+                if (port or option in _ATTRIBUTES or option in _VLAN_OPTIONS) and option not in _EVERYWHERE:
+                    yield port, option
 
     # --- change ----------------------------------------------------------------
 
@@ -365,8 +378,9 @@ class Bridge(Resource):
         self._keep_mtu()
 
     def _join(self, name: str, options: State) -> None:
-        index = self._index(name)
-        self._set(index, name, "port", master=self.observed.handle[0].link.index)
+        link = self._link(name)
+        self._former[name] = self._membership(link)
+        self._set(link.index, name, "port", master=self.observed.handle[0].link.index)
         self._notice(name, options)
         for option, value in options.items():
             if option not in _VLAN_OPTIONS and value is not None:
@@ -377,19 +391,35 @@ class Bridge(Resource):
 
     def _notice(self, name: str, options: State) -> None:
         """What a new port was before our options: some of it only the kernel can tell, as the cost by its speed."""
-        link = get_link(self.namespace.socket, name)
-        if link is not None:
-            vlans = list_vlans(self.namespace.socket) if _VLAN_OPTIONS & set(options) else {}
-            state = _port_state(link, vlans)
-            self.noticed.update({f"ports[{name}].{option}": state[option] for option in options})
+        vlans = list_vlans(self.namespace.socket) if _VLAN_OPTIONS & set(options) else {}
+        state = _port_state(self._link(name), vlans)
+        self.noticed.update({f"ports[{name}].{option}": state[option] for option in options})
 
     def _set_port(self, name: str, option: str, value: t.Any) -> None:
-        self._set(self._index(name), f"{name}.{option}", value, bridge_port=PORTS[option].write(value))
+        self._set(self._link(name).index, f"{name}.{option}", value, bridge_port=PORTS[option].write(value))
 
     def _leave(self, name: str) -> None:
+        """Take a port out; one that belonged to another bridge goes back there when a run is rolled back."""
         link = get_link(self.namespace.socket, name)
-        if link is not None:
-            self._set(link.index, name, "no port", master=0)
+        if link is None:
+            return
+        former = self._former.get(name, _Membership(0, {}, ()))
+        self._set(link.index, name, "no port", master=former.master)
+        if former.master:
+            self._set(link.index, name, "port as before", bridge_port=former.attributes)
+            self._apply_vlans(name, link.index, former.vlans)
+
+    def _membership(self, link: Link) -> _Membership:
+        """Of which bridge a link is a port, and how."""
+        if not link.master:
+            return _Membership(0, {}, ())
+        return _Membership(link.master, link.bridge_port(), list_vlans(self.namespace.socket).get(link.index, ()))
+
+    def prior(self, before: Observation) -> Resource:
+        """The bridge as it was, with what it takes to give ports back to the bridges that they were of."""
+        resource = t.cast(Bridge, super().prior(before))
+        resource._former = self._former
+        return resource
 
     def _keep_mtu(self) -> None:
         """Ports that come and go change the bridge's MTU until somebody sets it to another value than it has."""
@@ -398,11 +428,11 @@ class Bridge(Resource):
         if mtu is not None and link is not None and link.mtu != mtu:
             self._set(index, "mtu", mtu, mtu=mtu)
 
-    def _index(self, name: str) -> int:
+    def _link(self, name: str) -> Link:
         link = get_link(self.namespace.socket, name)
         if link is None:
             raise NsfleetError(f"port {name} of {self.target} is gone")
-        return link.index
+        return link
 
     def _set(self, index: int, what: str, value: t.Any, **settings: t.Any) -> None:
         try:
@@ -415,20 +445,23 @@ class Bridge(Resource):
 
         :param owner: ``("ports", NAME)``, or nothing for the bridge itself.
         """
-        index = self._index(owner[1]) if owner else self.observed.handle[0].link.index
-        live = list_vlans(self.namespace.socket).get(index, [])
+        index = self._link(owner[1]).index if owner else self.observed.handle[0].link.index
+        live = list_vlans(self.namespace.socket).get(index, ())
         goal = {**_vlan_state(live), **{name: value for name, value in wanted.items() if value is not None}}
+        self._apply_vlans(owner[1] if owner else "", index, _vlan_set(goal))
+
+    def _apply_vlans(self, port: str, index: int, wanted: t.Sequence[Vlan]) -> None:
+        live = list_vlans(self.namespace.socket).get(index, ())
         try:
-            apply_vlans(self.namespace.socket, index, live, _vlan_set(goal), itself=not owner)
+            apply_vlans(self.namespace.socket, index, live, wanted, itself=not port)
         except OSError as error:
-            raise KernelError(f"set VLANs of {owner[1] if owner else 'itself'} of {self.target}", error) from error
+            raise KernelError(f"set VLANs of {port or 'the interface'} of {self.target}", error) from error
 
     def _restore_vlans(self) -> None:
         """Another default VLAN takes the place of the old one everywhere, even where that was asked for."""
         for port, state in self._states():
-            if _VLAN_OPTIONS & set(state) and (not port or port in self.observed.handle[1]):
-                vlans = {option: state[option] for option in _VLAN_OPTIONS}
-                self._write_vlans(("ports", port) if port else (), vlans)
+            if _VLAN_OPTIONS <= set(state) and (not port or port in self.observed.handle[1]):
+                self._write_vlans(("ports", port) if port else (), {option: state[option] for option in _VLAN_OPTIONS})
 
     def delete(self) -> list[Step]:
         """The bridge; its ports stay as they are, without it."""
