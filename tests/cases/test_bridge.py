@@ -12,7 +12,7 @@ import typing as t
 import pytest
 from ansible_collections.nsfleet.linux.plugins.module_utils._resources.bridge import TABLE
 from support import laws, links, world
-from support.abilities import need
+from support.abilities import has, need
 from support.invoke import invoke
 from support.laws import Case
 from support.links import GROUP, index
@@ -119,12 +119,11 @@ PORT_CASES = [
     Case("ports.name", {"ports": [{"name": "p0"}, {"name": "p1"}]}, ports, ["p0", "p1"],
          "ip link set p0 nomaster && ip link set p1 nomaster", reverts_to=["p0"]),
     of_port(
-        "ip link set p0 type bridge_slave " + " ".join((*(f"{name} off" for name in ON), *(f"{name} on" for name in OFF))),
+        f"ip link set p0 type bridge_slave {' off '.join(ON)} off {' on '.join(OFF)} on",
         lambda: port(*ON, *OFF), [True] * len(ON) + [False] * len(OFF), [False] * len(ON) + [True] * len(OFF), "",
         **dict.fromkeys(ON, True), **dict.fromkeys(OFF, False),
     ),
-    of_port("bridge link set dev p0 isolated off", lambda: port("isolated", "hairpin"), [True, False], [False, False], "",
-            isolated=True),
+    of_port("bridge link set dev p0 isolated off", lambda: port("isolated"), [True], [False], "", isolated=True),
     of_port("bridge link set dev p0 locked off", lambda: port("locked"), [True], [False], "", locked=True),
     of_port("bridge link set dev p0 cost 7 && bridge link set dev p0 priority 8", lambda: port("cost", "priority"),
             [77, 9], [2, 32], "", cost=77, priority=9),
@@ -255,10 +254,9 @@ def test_default_vlan_changes_and_named_ones_stay() -> None:
     need(VLANS)
     asked = [{"name": "p0", "pvid": 1, "vlans": ["2-4094"]}, {"name": "p1"}]
     laws.run("bridge", {**BASE, "vlan_filtering": True, "pvid": 1, "ports": asked})
+    options = {**BASE, "vlan_filtering": True, "pvid": 1, "ports": asked}
     for default in (5, 0, 1):
-        laws.four_steps(
-            "bridge", {**BASE, "vlan_filtering": True, "vlan_default_pvid": default, "pvid": 1, "ports": asked}
-        )
+        laws.four_steps("bridge", {**options, "vlan_default_pvid": default})
         assert vlans("nsbr") == FIRST
         assert vlans("p0") == [*FIRST, *map(str, range(2, 4095))]
         assert vlans("p1") == ([f"{default} PVID Egress Untagged"] if default else [])
@@ -387,9 +385,8 @@ def test_cost_goes_back_to_what_the_kernel_made_of_it() -> None:
 
 
 def test_foreign_bridge_is_not_touched_without_adopt() -> None:
-    world.sh(
-        "ip link add nsbr type bridge ageing_time 1000 && ip link set nsbr up alias theirs && ip link set p1 master nsbr"
-    )
+    world.sh("ip link add nsbr type bridge ageing_time 1000 && ip link set nsbr up alias theirs")
+    world.sh("ip link set p1 master nsbr")
     laws.settled("bridge", BASE)
     for options in ({**BASE, "mtu": 1400}, {**BASE, "stp_state": True}, PORTED, {**BASE, "state": "absent"}):
         laws.refused("bridge", options, "bridge nsbr exists", "adopt")
@@ -433,7 +430,10 @@ def test_failure_puts_everything_back(monkeypatch: pytest.MonkeyPatch) -> None:
         "ports": [{"name": "p0", "hairpin": True, "cost": 77}],
     }  # fmt: skip
     laws.run("bridge", options)
-    world.sh("ip link add theirs type bridge && ip link set p1 master theirs && ip link set theirs up")
+    world.sh(
+        "ip link add theirs type bridge && ip link set p1 master theirs && bridge link set dev p1 cost 9 hairpin on"
+    )
+    world.sh("ip link set theirs up")
     world.sh("ip link set nsbr name hand || (ip link set nsbr down && ip link set nsbr name hand up)")
     before = world.snapshot()
     laws.failing(monkeypatch)
@@ -483,7 +483,7 @@ def test_kernel_that_refuses_is_named() -> None:
         ({**BASE, "hello_time": 0.5}, ("hello_time: expected 1 to 10 seconds",)),
         ({**BASE, "max_age": 41}, ("max_age: expected 6 to 40 seconds",)),
         ({**BASE, "ageing_time": -1}, ("ageing_time: expected",)),
-        ({**BASE, "ageing_time": "long"}, ("ageing_time", "long")),
+        ({**BASE, "ageing_time": "long"}, ("ageing_time",)),
         ({**BASE, "priority": 65536}, ("priority: expected 0 to 65535",)),
         ({**BASE, "vlan_default_pvid": 4095}, ("vlan_default_pvid: expected 0 to 4094",)),
         ({**BASE, "group_fwd_mask": 1}, ("group_fwd_mask: expected", "three lowest bits")),
@@ -492,16 +492,16 @@ def test_kernel_that_refuses_is_named() -> None:
         ({**BASE, "pvid": 4095}, ("pvid: expected a VLAN id",)),
         ({**BASE, "vlans": ["10", "30-20"]}, ("vlans[1]: expected VLAN ids",)),
         ({**BASE, "vlans": ["all"]}, ("vlans[0]: expected a VLAN id",)),
-        ({**BASE, "vlans": ["10-20"], "untagged": ["15", "20-30"]}, ("untagged: 15,20 is in vlans, too",)),
+        ({**BASE, "vlans": ["10-20"], "untagged": ["15", "20-30"]}, ("untagged: 15, 20 is in vlans, too",)),
         ({**BASE, "purge": True}, ("purge", "ports")),
         ({**BASE, "ports": [{}]}, ("name", "ports")),
-        ({**BASE, "ports": ["p0"]}, ("ports",)),
+        ({**BASE, "ports": ["p0"]}, ("dictionary",)),
         ({**BASE, "ports": [{"name": "p0"}, {"name": "p0"}]}, ("ports[1].name: 'p0' is given twice",)),
         ({**BASE, "ports": [{"name": "x" * 16}]}, ("ports[0].name: expected",)),
         ({**BASE, "ports": [{"name": "p0", "cost": 0}]}, ("ports[0].cost: expected 1 to 65535",)),
         ({**BASE, "ports": [{"name": "p0", "priority": 64}]}, ("ports[0].priority: expected 0 to 63",)),
         ({**BASE, "ports": [{"name": "p0", "untagged": ["0"]}]}, ("ports[0].untagged[0]: expected",)),
-        ({**BASE, "ports": [{"name": "p0", "vlans": ["9"], "untagged": ["9"]}]}, ("ports[p0].untagged: 9 is in vlans",)),
+        ({**BASE, "ports": [{"name": "p0", "vlans": ["9"], "untagged": ["9"]}]}, ("ports[p0].untagged: 9 is in",)),
         ({**BASE, "ports": [{"name": "p0", "colour": "red"}]}, ("ports", "colour")),
         ({**BASE, "ports": [{"name": "nsbr"}]}, ("ports[nsbr]: expected another link than the bridge itself",)),
         ({**BASE, "ports": [{"name": "lo"}]}, ("ports[lo]: expected a link that can be a port",)),
@@ -538,9 +538,9 @@ def test_delay_that_the_live_spanning_tree_does_not_allow() -> None:
 
 def test_what_this_kernel_lacks_is_named() -> None:
     lacking = []
-    if not world.has(VLANS):
+    if not has(VLANS):
         lacking = ["vlan_filtering", "vlan_default_pvid", "pvid", "vlans", "ports[p0].untagged"]
-    if not world.has(LEARNED):
+    if not has(LEARNED):
         lacking.append("fdb_max_learned")
     if not lacking:
         pytest.skip("this host's bridges have everything")

@@ -293,8 +293,9 @@ class Bridge(Resource):
             return
         able = bridge_abilities()
         for port, option in self._uncommon:
-            has = able.port if port and option not in _VLAN_OPTIONS else able.bridge
-            if (_VLANS if option in _VLAN_OPTIONS else option) not in has:
+            of_vlans = option in _VLAN_OPTIONS or option == "vlan_filtering"  # which is shown even without VLANs
+            has = able.port if port and not of_vlans else able.bridge
+            if (_VLANS if of_vlans else option) not in has:
                 path = f"ports[{port}].{option}" if port else option
                 yield OptionError(path, "the bridges of this kernel do not have it; update the kernel or leave it out")
 
@@ -460,7 +461,7 @@ class Bridge(Resource):
     def _restore_vlans(self) -> None:
         """Another default VLAN takes the place of the old one everywhere, even where that was asked for."""
         for port, state in self._states():
-            if _VLAN_OPTIONS <= set(state) and (not port or port in self.observed.handle[1]):
+            if set(state) >= _VLAN_OPTIONS and (not port or port in self.observed.handle[1]):
                 self._write_vlans(("ports", port) if port else (), {option: state[option] for option in _VLAN_OPTIONS})
 
     def delete(self) -> list[Step]:
