@@ -431,7 +431,10 @@ def test_failed_repair_leaves_the_damage_as_it_was(monkeypatch: pytest.MonkeyPat
 
 def _names(snapshot: dict[str, t.Any]) -> dict[str, t.Any]:
     """Names and addresses of all links; a link that was away and came back has another index."""
-    return {place: {link["ifname"]: link["address"] for link in links} for place, links in snapshot["links"].items()}
+    return {
+        place: {link["ifname"]: link["address"] for link in network["links"]}
+        for place, network in snapshot["networks"].items()
+    }
 
 
 def test_kernel_that_refuses_is_named() -> None:

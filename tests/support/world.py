@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import typing as t
 
@@ -23,10 +24,12 @@ VOLATILE = frozenset({
 LATE = frozenset({"NO-CARRIER", "linkdown"})
 #: What IPv6 makes by itself of a link that is up, up to two seconds later.
 AUTOMATIC = ("fe80:", "ff00::/8")
-#: Without it, bridges have no VLANs to look at.
-VLANS = "vlan filtering of bridges"
 #: How names of files in cgroupfs end that hold what somebody set.
 LIMITS = ("max", "limit", "shares", "weight", "quota", "period", "cpus", "mems", "high", "low", "min", "list", "freeze")
+#: Without it, bridges have no VLANs to look at.
+VLANS = "vlan filtering of bridges"
+#: What ip(8) tells of a namespace, all by one process: where the processor is emulated, a process is dear.
+VIEWS = {"links": "link show", "addresses": "addr show", "routes": "route show table all"}
 FOLDERS = ("/run/nsfleet", "/run/netns", "/var/lib/nsfleet", "/etc/netns", "/.sandbox/upper/etc", "/.sandbox/upper/var")
 
 
@@ -75,9 +78,8 @@ def snapshot() -> dict[str, t.Any]:
     """The whole host, for a comparison of before and after."""
     places = ["", *(name for name in namespaces() if os.path.ismount(f"/run/netns/{name}"))]
     return {
-        "links": {place: _shown(place, "ip", "-j", "-d", "addr") for place in places},
-        "routes": {place: _shown(place, "ip", "-j", "route", "show", "table", "all") for place in places},
-        "vlans": {place: _shown(place, "bridge", "-j", "vlan") for place in places if has(VLANS)},
+        "networks": {place: _network(place) for place in places},
+        "vlans": {place: _vlans(place) for place in places if has(VLANS)},
         "names": namespaces(),
         "mounts": _mounts(),
         "groups": _groups(),
@@ -86,11 +88,19 @@ def snapshot() -> dict[str, t.Any]:
     }
 
 
-def _shown(place: str, program: str, *words: str) -> t.Any:
-    """What ``ip`` or ``bridge`` shows of a namespace."""
+def _network(place: str) -> dict[str, t.Any]:
     where = ["-n", place] if place else []
-    done = subprocess.run([program, *where, *words], capture_output=True, text=True, check=True)
-    return _steady(json.loads(done.stdout or "[]"))
+    commands = "\n".join(VIEWS.values())
+    done = subprocess.run(
+        ["ip", *where, "-j", "-d", "-batch", "-"], input=commands, capture_output=True, text=True, check=True
+    )
+    return {view: _steady(json.loads(line)) for view, line in zip(VIEWS, done.stdout.splitlines())}
+
+
+def _vlans(place: str) -> t.Any:
+    where = ["-n", place] if place else []
+    done = subprocess.run(["bridge", *where, "-j", "vlan"], capture_output=True, text=True, check=True)
+    return json.loads(done.stdout or "[]")
 
 
 def _steady(value: t.Any) -> t.Any:
@@ -111,7 +121,8 @@ def _late(item: t.Any) -> bool:
 
 def _mounts() -> list[str]:
     with open("/proc/self/mountinfo", encoding="utf-8") as lines:
-        return [" ".join(line.split()[3:]) for line in lines]
+        # Numbers of peer groups are the whole kernel's: any other sandbox changes which one is free.
+        return [re.sub(r"(shared|master):\d+", r"\1", " ".join(line.split()[3:])) for line in lines]
 
 
 def _groups() -> dict[str, dict[str, str]]:
