@@ -18,9 +18,7 @@ PROBES = {
     "systemd as init": "test -d /run/systemd/system",
     "cgroup v2 controllers": "grep -q memory /sys/fs/cgroup/cgroup.controllers",
     "cgroup v1 controllers": "test -e /sys/fs/cgroup/memory/memory.limit_in_bytes",
-    "a limit of learned addresses of bridges": (
-        "unshare -n sh -c 'ip link add p type bridge && ip -d link show p | grep -q fdb_max_learned'"
-    ),
+    "a limit of learned addresses of bridges": "printf '6.7\\n%s\\n' \"$(uname -r)\" | sort -VC",
 }
 
 

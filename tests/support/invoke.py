@@ -42,6 +42,7 @@ def invoke(module: str, options: t.Mapping[str, t.Any], *, check: bool = False, 
     :raises AssertionError: it ended without a result, as by an exception that nobody caught.
     """
     arguments = {**options, "_ansible_check_mode": check, "_ansible_diff": diff, "_ansible_remote_tmp": "/tmp"}
+    importlib.import_module(f"{PACKAGE}.{module}")  # once, here, and not again in every child
     reading, writing = os.pipe()
     pid = os.fork()
     if pid == 0:

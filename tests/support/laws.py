@@ -8,6 +8,7 @@ four steps     check says what the run does and touches nothing; the run does it
                check after it says so
 drift          what is changed by hand is seen by check, and repaired by the run
 revert         an option that disappears from the task goes back to what it was
+coverage       every option has a case, or a test that is named for it
 =============  ===================================================================================================
 """
 
@@ -16,6 +17,7 @@ from __future__ import annotations
 import typing as t
 
 import pytest
+from ansible_collections.nsfleet.linux.plugins.module_utils._model.field import Table
 from ansible_collections.nsfleet.linux.plugins.module_utils._plan import transaction
 from support import world
 from support.invoke import Result, invoke
@@ -26,6 +28,7 @@ Options = t.Mapping[str, t.Any]
 class Case(t.NamedTuple):
     """One option, or one value of it, of one module.
 
+    The first word of ``option`` is its path, ``peer.mtu`` or ``ports.hairpin``.
     ``shows`` asks a witness for the value; ``value`` is what it answers when the option holds. ``damage`` is the shell
     command by which somebody changes it behind our back. ``needs`` names what the kernel may lack (:mod:`.abilities`).
     """
@@ -37,6 +40,47 @@ class Case(t.NamedTuple):
     damage: str
     needs: str = ""
     reverts_to: t.Any = None  #: what the witness answers when the option disappeared; ``None``: it is not asked
+
+
+def covered(table: Table, cases: t.Iterable[Case], elsewhere: t.Mapping[str, t.Callable[..., object]]) -> None:
+    """Every option of a module, and of its options' own options, is proved by a case or by a test of its own.
+
+    ``state`` needs neither: every case sets it to absent.
+
+    :param elsewhere: option path to the test that proves it.
+    :raises AssertionError: an option is proved by nothing, or ``elsewhere`` names what is no option.
+    """
+    every = set(_paths(table)) - {"state"}
+    proved = {path for case in cases for path in _given(case)}
+    assert set(elsewhere) <= every, f"there is no option {sorted(set(elsewhere) - every)}"
+    lacking = sorted(every - proved - set(elsewhere))
+    assert not lacking, f"no case and no test proves {', '.join(lacking)}"
+
+
+def _paths(table: Table, prefix: str = "") -> t.Iterator[str]:
+    for field in table.fields:
+        if field.table is not None:
+            yield from _paths(field.table, f"{prefix}{field.name}.")
+        elif field.option:
+            yield prefix + field.name
+
+
+def _given(case: Case) -> t.Iterator[str]:
+    """Paths of the options that a case both is named for and gives."""
+    named = case.option.split()[0]
+    for path in _leaves(case.options):
+        if path == named or path.startswith(f"{named}."):
+            yield path
+
+
+def _leaves(value: t.Any, path: str = "") -> t.Iterator[str]:
+    """A path and those below it, of options that may hold options."""
+    if path:
+        yield path
+    for item in value if isinstance(value, list) else [value]:
+        if isinstance(item, dict):
+            for key, below in item.items():
+                yield from _leaves(below, f"{path}.{key}" if path else str(key))
 
 
 def four_steps(module: str, options: Options) -> Result:

@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import typing as t
+
+from support.abilities import has
 
 #: Counters and clocks, which change by themselves.
 VOLATILE = frozenset({
@@ -17,8 +20,16 @@ VOLATILE = frozenset({
     "hold_timer", "message_age_timer", "multicast", "operstate", "preferred_life_time", "state", "stats",
     "stats64", "tcn_timer", "tentative", "topology_change", "topology_change_timer", "valid_life_time",
 })  # fmt: skip
+#: Flags that follow a link's carrier up to a second later.
+LATE = frozenset({"NO-CARRIER", "linkdown"})
+#: What IPv6 makes by itself of a link that is up, up to two seconds later.
+AUTOMATIC = ("fe80:", "ff00::/8")
 #: How names of files in cgroupfs end that hold what somebody set.
 LIMITS = ("max", "limit", "shares", "weight", "quota", "period", "cpus", "mems", "high", "low", "min", "list", "freeze")
+#: Without it, bridges have no VLANs to look at.
+VLANS = "vlan filtering of bridges"
+#: What ip(8) tells of a namespace, all by one process: where the processor is emulated, a process is dear.
+VIEWS = {"links": "link show", "addresses": "addr show", "routes": "route show table all"}
 FOLDERS = ("/run/nsfleet", "/run/netns", "/var/lib/nsfleet", "/etc/netns", "/.sandbox/upper/etc", "/.sandbox/upper/var")
 
 
@@ -67,9 +78,8 @@ def snapshot() -> dict[str, t.Any]:
     """The whole host, for a comparison of before and after."""
     places = ["", *(name for name in namespaces() if os.path.ismount(f"/run/netns/{name}"))]
     return {
-        "links": {place: _ip(place, "-d link") for place in places},
-        "addresses": {place: _ip(place, "addr") for place in places},
-        "routes": {place: _ip(place, "route show table all") for place in places},
+        "networks": {place: _network(place) for place in places},
+        "vlans": {place: _vlans(place) for place in places if has(VLANS)},
         "names": namespaces(),
         "mounts": _mounts(),
         "groups": _groups(),
@@ -78,20 +88,41 @@ def snapshot() -> dict[str, t.Any]:
     }
 
 
-def _ip(place: str, what: str) -> t.Any:
-    where = f"-n {place}" if place else ""
-    return _steady(ask(f"ip {where} -j {what}"))
+def _network(place: str) -> dict[str, t.Any]:
+    where = ["-n", place] if place else []
+    commands = "\n".join(VIEWS.values())
+    done = subprocess.run(
+        ["ip", *where, "-j", "-d", "-batch", "-"], input=commands, capture_output=True, text=True, check=True
+    )
+    return {view: _steady(json.loads(line)) for view, line in zip(VIEWS, done.stdout.splitlines())}
+
+
+def _vlans(place: str) -> t.Any:
+    where = ["-n", place] if place else []
+    done = subprocess.run(["bridge", *where, "-j", "vlan"], capture_output=True, text=True, check=True)
+    return json.loads(done.stdout or "[]")
 
 
 def _steady(value: t.Any) -> t.Any:
     if isinstance(value, dict):
         return {key: _steady(item) for key, item in value.items() if key not in VOLATILE}
-    return [_steady(item) for item in value] if isinstance(value, list) else value
+    if isinstance(value, list):
+        return [_steady(item) for item in value if not _late(item)]
+    return value
+
+
+def _late(item: t.Any) -> bool:
+    """Whether something comes by itself, after what it follows from."""
+    if isinstance(item, dict):
+        words = (item.get("dst"), item.get("local"))
+        return any(str(word).startswith(AUTOMATIC) for word in words)
+    return item in LATE
 
 
 def _mounts() -> list[str]:
     with open("/proc/self/mountinfo", encoding="utf-8") as lines:
-        return [" ".join(line.split()[3:]) for line in lines]
+        # Numbers of peer groups are the whole kernel's: any other sandbox changes which one is free.
+        return [re.sub(r"(shared|master):\d+", r"\1", " ".join(line.split()[3:])) for line in lines]
 
 
 def _groups() -> dict[str, dict[str, str]]:

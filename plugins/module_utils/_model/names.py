@@ -14,6 +14,8 @@ _CGROUP_FILE = re.compile(
     r"(blkio|cgroup|cpu|cpuacct|cpuset|devices|dmem|freezer|hugetlb|io|memory|misc|net_cls|net_prio|perf_event|pids|"
     r"rdma)\..*|tasks|notify_on_release|release_agent"
 )
+#: Folders of ``/proc/sys/net/*/conf`` that stand for no link (``sysctl_dev_name_is_allowed`` of the kernel).
+_NO_LINKS = ("all", "default")
 _CONTAINER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 
@@ -22,10 +24,11 @@ def interface_name(value: str) -> str:
 
     :raises ValueError: it is not one.
     """
-    bad = not _WORD.fullmatch(value) or value in (".", "..") or ":" in value or "%" in value
+    bad = not _WORD.fullmatch(value) or value in (".", "..", *_NO_LINKS) or ":" in value or "%" in value
     if bad or len(value.encode()) > 15:
         raise ValueError(
-            f"expected an interface name of 1 to 15 bytes without spaces, '/', ':' and '%', got {value!r}"
+            "expected an interface name of 1 to 15 bytes without spaces, '/', ':' and '%', and neither 'all' nor "
+            f"'default', got {value!r}"
             + (f", which has {len(value.encode())} bytes" if len(value.encode()) > 15 else "")
         )
     return value

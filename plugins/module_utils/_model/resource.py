@@ -178,6 +178,10 @@ class Resource(abc.ABC):
         :raises KernelError: the kernel refused.
         """
 
+    def is_known_as(self, identity: State) -> bool:
+        """Whether the observed object is the one that was recorded with this identity."""
+        return self.observed.identity == identity
+
     def adopt(self) -> list[Step]:
         """The steps that take over an observed object that somebody else made."""
         return [self.step(ADOPT, (), functools.partial(self.mark, True))]
@@ -199,6 +203,7 @@ class Resource(abc.ABC):
         options.update(state=None if before.exists else "absent", adopt=True, on_drift=None)
         resource = type(self)(options)
         resource.wanted = dict(before.state or {})
+        resource.applied = self.wanted  # what only this run named is looked at, too
         resource.everything = True
         return resource
 

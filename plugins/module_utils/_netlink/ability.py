@@ -9,22 +9,35 @@ from __future__ import annotations
 import typing as t
 
 from .._kernel.namespace import coming_back, unshare
-from .link import Settings, create_bridge, get_link
+from .link import Settings, create_bridge, create_veth, get_link
 from .message import Socket
 
 
-def bridge_attributes() -> t.Container[str]:
-    """Names of the attributes that bridges of this kernel have.
+class BridgeAbilities(t.NamedTuple):
+    """Names of the attributes that this kernel's bridges and their ports have."""
 
-    The kernel ignores some that it was built without, so that creating one with them proves nothing; what it shows of
-    a bridge does.
+    bridge: frozenset[str]
+    port: frozenset[str]
+
+
+def bridge_abilities() -> BridgeAbilities:
+    """What bridges of this kernel have.
+
+    The kernel ignores attributes that it was built without or is too old for, so that creating a bridge with them
+    proves nothing; what it shows of one does.
+
+    :raises NetlinkError: it has no bridges, or no veth pairs to be their ports.
     """
     with coming_back():
         unshare("net")
         sock = Socket()
         try:
-            create_bridge(sock, Settings(name="probe", bridge={}))
-            bridge = get_link(sock, "probe")
+            create_bridge(sock, Settings(name="bridge", bridge={}))
+            bridge = get_link(sock, "bridge")
+            if bridge is None:
+                return BridgeAbilities(frozenset(), frozenset())
+            create_veth(sock, Settings(name="port", master=bridge.index), Settings(name="end"))
+            port = get_link(sock, "port")
         finally:
             sock.close()
-    return bridge.bridge() if bridge is not None else {}
+    return BridgeAbilities(frozenset(bridge.bridge()), frozenset(port.bridge_port() if port else ()))

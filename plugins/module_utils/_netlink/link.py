@@ -41,12 +41,11 @@ PROP_LIST, ALT_IFNAME = 52, 53
 AF_INET6, INET6_ADDR_GEN_MODE = 10, 8
 INFO_KIND, INFO_DATA, INFO_SLAVE_KIND, INFO_SLAVE_DATA = 1, 2, 4, 5
 VETH_INFO_PEER = 1
-BRIDGE_VLAN_INFO = 2
 NETNSA_NSID, NETNSA_FD = 1, 3
 
 _SKIP_STATS = attribute(EXT_MASK, struct.pack("=I", 8))
-_COMPRESSED_VLANS = attribute(EXT_MASK, struct.pack("=I", 4 | 8))
-_IFINFO = struct.Struct("=BxHiII")  # family, type, index, flags, change mask
+#: ``struct ifinfomsg``.
+IFINFO = struct.Struct("=BxHiII")  # family, type, index, flags, change mask
 
 #: Attributes of a bridge: name as iproute2 has it to (IFLA_BR_*, size in bytes). Times are in hundredths of a second.
 BRIDGE: t.Final = {
@@ -67,14 +66,6 @@ BRIDGE_PORT: t.Final = {
 
 #: How IPv6 makes the link-local address of a link: IN6_ADDR_GEN_MODE_* as iproute2 has them.
 ADDRESS_MODES: t.Final = ("eui64", "none", "stable_secret", "random")
-
-
-class Vlan(t.NamedTuple):
-    """A VLAN of a bridge's port."""
-
-    vid: int
-    pvid: bool
-    untagged: bool
 
 
 class Link:
@@ -206,7 +197,7 @@ def get_link(sock: Socket, name: str | None = None, index: int = 0) -> Link | No
 
     :raises NetlinkError: the kernel refused.
     """
-    body = _IFINFO.pack(0, 0, index, 0, 0) + _SKIP_STATS
+    body = IFINFO.pack(0, 0, index, 0, 0) + _SKIP_STATS
     if name is not None:
         kind = IFNAME if len(name) < 16 else ALT_IFNAME
         body += attribute(kind, text(name))
@@ -225,35 +216,10 @@ def list_links(sock: Socket, master: int = 0) -> list[Link]:
     :param master: index of the bridge.
     :raises NetlinkError: the kernel refused.
     """
-    body = _IFINFO.pack(0, 0, 0, 0, 0) + _SKIP_STATS
+    body = IFINFO.pack(0, 0, 0, 0, 0) + _SKIP_STATS
     if master:
         body += attribute(MASTER, struct.pack("=I", master))
     return [Link(entry) for entry in sock.dump(RTM_GETLINK, body)]
-
-
-def list_vlans(sock: Socket) -> dict[int, list[Vlan]]:
-    """Interface index to its VLANs, of all bridges and ports of the socket's namespace.
-
-    :raises NetlinkError: the kernel refused.
-    """
-    vlans = {}
-    for entry in sock.dump(RTM_GETLINK, _IFINFO.pack(AF_BRIDGE, 0, 0, 0, 0) + _COMPRESSED_VLANS):
-        index: int = struct.unpack_from("=i", entry, 4)[0]
-        vlans[index] = list(_vlans(attributes(entry, 16).get(AF_SPEC, b"")))
-    return vlans
-
-
-def _vlans(data: bytes) -> t.Iterator[Vlan]:
-    first = 0
-    for kind, payload in each_attribute(data):
-        if kind != BRIDGE_VLAN_INFO:
-            continue
-        flags, vid = struct.unpack("=HH", payload)
-        if flags & 0x08:  # BRIDGE_VLAN_INFO_RANGE_BEGIN
-            first = vid
-            continue
-        for each in range(first if flags & 0x10 else vid, vid + 1):  # BRIDGE_VLAN_INFO_RANGE_END
-            yield Vlan(each, bool(flags & 0x02), bool(flags & 0x04))
 
 
 def namespace_id(sock: Socket, namespace: int) -> int | None:
@@ -299,7 +265,7 @@ class Settings(t.NamedTuple):
         :param info: an IFLA_LINKINFO attribute.
         """
         flags = (IFF_UP if self.up else 0, IFF_UP if self.up is not None else 0)
-        return _IFINFO.pack(0, 0, index, *flags) + b"".join(self._attributes()) + (info or self._info())
+        return IFINFO.pack(0, 0, index, *flags) + b"".join(self._attributes()) + (info or self._info())
 
     def _attributes(self) -> t.Iterator[bytes]:
         for kind, words in ((IFNAME, self.name), (IFALIAS, self.alias)):
@@ -363,7 +329,7 @@ def delete_link(sock: Socket, index: int) -> None:
 
     :raises NetlinkError: the kernel refused.
     """
-    sock.request(RTM_DELLINK, _IFINFO.pack(0, 0, index, 0, 0))
+    sock.request(RTM_DELLINK, IFINFO.pack(0, 0, index, 0, 0))
 
 
 def delete_group(sock: Socket, group: int) -> None:
@@ -371,4 +337,4 @@ def delete_group(sock: Socket, group: int) -> None:
 
     :raises NetlinkError: the kernel refused; ``ENODEV``: the group has no link.
     """
-    sock.request(RTM_DELLINK, _IFINFO.pack(0, 0, 0, 0, 0) + attribute(GROUP, struct.pack("=I", group)))
+    sock.request(RTM_DELLINK, IFINFO.pack(0, 0, 0, 0, 0) + attribute(GROUP, struct.pack("=I", group)))

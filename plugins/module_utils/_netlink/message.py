@@ -24,6 +24,7 @@ NLA_F_NESTED = 0x8000
 NLA_TYPE_MASK = 0x3FFF
 
 _SOL_NETLINK = 270
+_SO_NETNS_COOKIE = 71
 _NETLINK_CAP_ACK, _NETLINK_EXT_ACK, _NETLINK_GET_STRICT_CHK = 10, 11, 12
 _NLMSGERR_ATTR_MSG = 1
 _HEADER = struct.Struct("=IHHII")  # length, type, flags, sequence, port
@@ -114,6 +115,16 @@ class Socket:
             sock.setsockopt(_SOL_NETLINK, option, 1)
         sock.bind((0, 0))
         return sock
+
+    def namespace_cookie(self) -> int:
+        """Number of the socket's network namespace, which no other one gets as long as the host runs.
+
+        :returns: 0 before Linux 5.14, which has none (SO_NETNS_COOKIE, ``net/core/sock.c``).
+        """
+        try:
+            return number(self._socket.getsockopt(socket.SOL_SOCKET, _SO_NETNS_COOKIE, 8))
+        except OSError:
+            return 0
 
     def close(self) -> None:
         """Give the socket back."""

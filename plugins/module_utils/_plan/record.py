@@ -29,7 +29,7 @@ class Record(t.NamedTuple):
 
     def concerns(self, resource: Resource) -> bool:
         """Whether it speaks of the object that is there now, not of one of the same name that went away."""
-        return not resource.observed.exists or resource.observed.identity == self.identity
+        return not resource.observed.exists or resource.is_known_as(self.identity)
 
 
 def next_record(last: Record | None, resource: Resource, changes: t.Iterable[Change]) -> Record:

@@ -106,7 +106,9 @@ def _roll_back(plans: t.Sequence[Plan], before: t.Sequence[Observation]) -> list
 def _restore(resource: Resource, before: Observation) -> list[str]:
     try:
         prior = resource.prior(before)
-        prior.observed = prior.observe({})
+        # Whatever it is called by now and wherever it is: what was changed half-way is found by what it is.
+        now = resource.observe(before.identity or {})
+        prior.observed = prior.observe(now.identity or before.identity or {})
         for step in make_plan(prior, None).steps:
             step.run()
         if before.exists and not before.owned:

@@ -9,26 +9,34 @@ from __future__ import annotations
 import functools
 import typing as t
 
-from .._model.errors import KernelError, Missing, NsfleetError, OptionError
+from .._model.errors import InvalidOptions, KernelError, Missing, NsfleetError, OptionError
 from .._model.field import KEEP, Field, State, Table, unchanged
 from .._model.names import interface_name, netns_reference
-from .._model.resource import CREATE, DELETE, SET, Change, Observation, Resource, Step
+from .._model.resource import CREATE, DELETE, SET, Change, Key, Observation, Resource, Step
 from .._model.vlans import vlan_id, vlan_numbers, vlan_ranges
-from .._netlink.link import Link, Settings, Vlan, create_bridge, delete_link, get_link, list_links, list_vlans, set_link
+from .._netlink.ability import bridge_abilities
+from .._netlink.link import Link, Settings, create_bridge, delete_link, get_link, list_links, set_link
 from .._netlink.namespace import Namespace
+from .._netlink.vlan import Vlan, apply_vlans, list_vlans
 from . import interface
 from .interface import Interface
 from .policy import ALIAS, GROUP, POLICY
 
 #: Hundredths of a second, the kernel's unit for the times of a bridge (USER_HZ).
 _TICKS = 100
+#: Of one second: the steps that all kernels keep exactly, whether they tick 100, 250, 300 or 1000 times in it.
+_STEPS = 50
+#: ``BR_MIN_FORWARD_DELAY`` of the kernel, seconds.
+_LEAST_DELAY = 2.0
+#: ``BR_MAX_PORTS`` of the kernel, less the number 0.
+_MOST_PORTS = 1023
 
 
 def _seconds(low: float, high: float) -> t.Callable[[float], float]:
     def canonical(value: float) -> float:
         if not low <= value <= high:
             raise ValueError(f"expected {low:g} to {high:g} seconds, got {value:g}")
-        return round(float(value), 2)
+        return round(value * _STEPS) / _STEPS
 
     return canonical
 
@@ -40,6 +48,12 @@ def _within(low: int, high: int) -> t.Callable[[int], int]:
         return value
 
     return canonical
+
+
+def _group_mask(value: int) -> int:
+    if not 0 <= value <= 65535 or value & 0x7:
+        raise ValueError(f"expected 0 to 65535 without the three lowest bits, which no bridge forwards, got {value}")
+    return value
 
 
 def _attribute(kind: str, name: str, default: t.Any, canonical: t.Callable[[t.Any], t.Any] = unchanged) -> Field:
@@ -69,7 +83,7 @@ BRIDGE = (
     _attribute("int", "vlan_default_pvid", 1, _within(0, 4094)),
     _attribute("bool", "mcast_snooping", True),
     _attribute("bool", "mcast_querier", False),
-    _attribute("int", "group_fwd_mask", 0, _within(0, 65535)),
+    _attribute("int", "group_fwd_mask", 0, _group_mask),
     _attribute("bool", "nf_call_iptables", False),
     _attribute("bool", "nf_call_ip6tables", False),
     _attribute("bool", "nf_call_arptables", False),
@@ -104,7 +118,7 @@ PORTS = Table((Field("name", required=True, canonical=interface_name), *PORT, *V
 
 TABLE = Table(
     (
-        Field("name", required=True, canonical=interface_name, stateful=False),
+        Field("name", required=True, canonical=interface_name, read=lambda live: live.link.name),
         Field("netns", default="", canonical=netns_reference, stateful=False),
         *interface.FIELDS,
         *BRIDGE,
@@ -112,12 +126,28 @@ TABLE = Table(
         Field("ports", "list", elements="dict", table=PORTS, key="name"),
         Field("purge", "bool", default=False, stateful=False),
         *POLICY,
-    )
+    ),
+    required_if=[("purge", True, ["ports"])],
 )
+_COMMON = Table((TABLE["name"], *interface.FIELDS))
 _ATTRIBUTES = {field.name: field for field in BRIDGE}
 _VLAN_OPTIONS = frozenset(field.name for field in VLANS)
-#: What needs a kernel that knows VLANs on bridges.
-_VLAN_ABILITY = _VLAN_OPTIONS | {"vlan_filtering", "vlan_default_pvid"}
+#: What bridges have since Linux 5.10, however the kernel was built; of anything else it is found out first.
+_EVERYWHERE = frozenset({
+    "stp_state", "forward_delay", "hello_time", "max_age", "ageing_time", "priority", "group_fwd_mask", "cost",
+    "hairpin", "guard", "root_block", "learning", "flood", "mcast_flood", "bcast_flood", "isolated", "proxy_arp",
+    "neigh_suppress",
+})  # fmt: skip
+#: An attribute of a bridge that goes with VLANs.
+_VLANS = "vlan_default_pvid"
+
+
+class _Membership(t.NamedTuple):
+    """What a port is to a bridge."""
+
+    master: int  #: index of the bridge, 0 for none
+    attributes: t.Mapping[str, int]
+    vlans: t.Sequence[Vlan]
 
 
 class Bridge(Resource):
@@ -129,14 +159,25 @@ class Bridge(Resource):
 
     def __init__(self, options: t.Mapping[str, t.Any]) -> None:
         super().__init__(options)
-        for vlans in (self.wanted, *self.wanted.get("ports", {}).values()):
-            _complete_vlans(vlans)
+        problems = list(_contradictions(self.wanted))
+        if problems:
+            raise InvalidOptions(problems)
+        self._uncommon = list(self._uncommon_options())
+        for _owner, state in self._states():
+            _complete_vlans(state)
         self._namespace: Namespace | None = None
+        #: Port to what it was before it became ours.
+        self._former: dict[str, _Membership] = {}
 
     @property
     def key(self) -> str:
         """Name and namespace."""
         return f"{self.name}@{self.given.get('netns', '')}"
+
+    def _states(self) -> t.Iterator[tuple[str, State]]:
+        """The wanted options of the bridge itself, whose name here is empty, and of each port."""
+        yield "", self.wanted
+        yield from self.wanted.get("ports", {}).items()
 
     def exact(self, field: Field) -> bool:
         """Whether ports that the task does not name are to leave."""
@@ -161,7 +202,7 @@ class Bridge(Resource):
         """Read the bridge, its ports, and their VLANs where the task names any."""
         self._namespace = None
         try:
-            link = get_link(self.namespace.socket, self.name)
+            link = self._find(last.get("link"))
         except KernelError:
             return Observation(None)
         if link is None or link.kind != "bridge":
@@ -170,9 +211,20 @@ class Bridge(Resource):
         ports = {port.name: port for port in list_links(self.namespace.socket, link.index)}
         return Observation(self._state(live, ports), link.group == GROUP, {"link": live.identity}, (live, ports))
 
+    def _find(self, known: list[int] | None) -> Link | None:
+        """The bridge of the last run, whatever it is called now; else what has its name.
+
+        :param known: identity of the bridge of the last run.
+        """
+        if known is not None:
+            link = get_link(self.namespace.socket, index=known[-1])
+            if link is not None and link.group == GROUP and Interface(self.namespace, link).identity == known:
+                return link
+        return get_link(self.namespace.socket, self.name)
+
     def _state(self, live: Interface, ports: t.Mapping[str, Link]) -> State:
         attributes = live.link.bridge()
-        state = interface.read(Table(interface.FIELDS), live, ())
+        state = interface.read(_COMMON, live, self.wanted, self.applied)
         state.update({field.name: field.read(attributes) for field in BRIDGE if field.read})
         vlans = list_vlans(self.namespace.socket) if self._concerns_vlans() else {}
         state.update(_vlan_state(vlans.get(live.link.index, ())))
@@ -195,10 +247,14 @@ class Bridge(Resource):
             return
         if self.absent:
             return
+        own = self.observed.handle[0].link.index if self.observed.exists else 0
         taken = get_link(namespace.socket, self.name)
-        if taken is not None and taken.kind != "bridge":
-            yield OptionError("name", f"{self.name} is the name of another link there ({taken.kind or 'hardware'})")
-        own = taken.index if taken else 0
+        if taken is not None and taken.index != own:
+            yield OptionError(
+                "name",
+                f"{self.name} is the name of another link there ({taken.kind or 'hardware'}); "
+                "remove that link or choose another name",
+            )
         yield from interface.taken_addresses(namespace, self.wanted.get("addresses", ()), own, "addresses")
         yield from self._unable()
         for name in self.wanted.get("ports", {}):
@@ -221,26 +277,34 @@ class Bridge(Resource):
                 )
 
     def _unable(self) -> t.Iterator[Exception]:
-        """Attributes that the bridges of this kernel do not have; the kernel would ignore some of them in silence."""
-        named = {
-            f"ports[{port}].{option}" if port else option: option
-            for port, state in ((None, self.wanted), *self.wanted.get("ports", {}).items())
-            for option in state
-        }
-        if not {*named.values()} & (_VLAN_ABILITY | {"fdb_max_learned"}):
+        """What the bridges of this kernel do not have or cannot do; it would ignore some of that in silence."""
+        ports = {} if self.options.get("purge") or not self.observed.exists else self.observed.handle[1]
+        if len({*ports, *self.wanted.get("ports", ())}) > _MOST_PORTS:
+            yield OptionError("ports", f"expected at most {_MOST_PORTS} ports, which is the kernel's limit")
+        attributes = self.observed.handle[0].link.bridge() if self.observed.exists else {}
+        stp = self.wanted.get("stp_state", attributes.get("stp_state"))
+        delay = self.wanted.get("forward_delay", _LEAST_DELAY)
+        if stp and delay < _LEAST_DELAY:
+            yield OptionError("forward_delay", f"expected at least 2 seconds while stp_state is true, got {delay:g}")
+        yield from self._lacking()
+
+    def _lacking(self) -> t.Iterator[OptionError]:
+        if not self._uncommon:
             return
-        able = self._abilities()
-        for path, option in named.items():
-            needs = "vlan_default_pvid" if option in _VLAN_ABILITY else option
-            if needs in ("vlan_default_pvid", "fdb_max_learned") and needs not in able:
-                yield OptionError(path, "this kernel's bridges do not have it")
+        able = bridge_abilities()
+        for port, option in self._uncommon:
+            of_vlans = option in _VLAN_OPTIONS or option == "vlan_filtering"  # which is shown even without VLANs
+            has = able.port if port and not of_vlans else able.bridge
+            if (_VLANS if of_vlans else option) not in has:
+                path = f"ports[{port}].{option}" if port else option
+                yield OptionError(path, "the bridges of this kernel do not have it; update the kernel or leave it out")
 
-    def _abilities(self) -> t.Container[str]:
-        if self.observed.exists:
-            return t.cast(Interface, self.observed.handle[0]).link.bridge()
-        from .._netlink.ability import bridge_attributes
-
-        return bridge_attributes()
+    def _uncommon_options(self) -> t.Iterator[tuple[str, str]]:
+        """Port, or nothing for the bridge itself, and option, of what not every kernel has."""
+        for port, state in self._states():
+            for option in state:
+                if (port or option in _ATTRIBUTES or option in _VLAN_OPTIONS) and option not in _EVERYWHERE:
+                    yield port, option
 
     # --- change ----------------------------------------------------------------
 
@@ -267,7 +331,7 @@ class Bridge(Resource):
 
     def _furnish(self) -> None:
         """What the message of creation cannot carry; up comes last."""
-        done = ("mac", "mtu", "txqlen", *_ATTRIBUTES)
+        done = ("name", "mac", "mtu", "txqlen", *_ATTRIBUTES)
         later = [change for change in self.requested() if change.path[0] not in done]
         if "alias" not in self.wanted:
             later.append(Change(("alias",), TABLE["alias"], None, ALIAS))
@@ -279,13 +343,13 @@ class Bridge(Resource):
         steps = []
         seen: set[tuple[str, ...]] = set()
         for change in changes:
-            if change.path[-1] not in _VLAN_OPTIONS:
+            if not _is_of_vlans(change):
                 steps += super().change([change])
                 continue
             owner = change.path[:-1]
             if owner not in seen:
                 seen.add(owner)
-                along = [each for each in changes if each.path[:-1] == owner and each.path[-1] in _VLAN_OPTIONS]
+                along = [each for each in changes if each.path[:-1] == owner and _is_of_vlans(each)]
                 run = functools.partial(self._write_vlans, owner, {each.path[-1]: each.after for each in along})
                 steps.append(self.step(SET, along, run))
         return steps
@@ -298,40 +362,78 @@ class Bridge(Resource):
             self._write_port(change)
         elif option in _ATTRIBUTES:
             self._set(live.link.index, option, change.after, bridge=_ATTRIBUTES[option].write(change.after))
+            if option == _VLANS:
+                self._restore_vlans()
         else:
             interface.write(live, TABLE[option], change.before, change.after)
 
     def _write_port(self, change: Change) -> None:
         name = change.path[1]
-        if len(change.path) == 2:
-            self._join(name, change.after) if change.after is not None else self._leave(name)
+        if len(change.path) > 2:
+            self._set_port(name, change.path[2], change.after)
+            return
+        if change.after is None:
+            self._leave(name)
         else:
-            index = self._index(name)
-            option = change.path[2]
-            self._set(index, f"{name}.{option}", change.after, bridge_port=PORTS[option].write(change.after))
+            self._join(name, change.after)
+        self._keep_mtu()
 
     def _join(self, name: str, options: State) -> None:
-        index = self._index(name)
-        self._set(index, name, "port", master=self.observed.handle[0].link.index)
+        link = self._link(name)
+        self._former[name] = self._membership(link)
+        self._set(link.index, name, "port", master=self.observed.handle[0].link.index)
+        self._notice(name, options)
         for option, value in options.items():
             if option not in _VLAN_OPTIONS and value is not None:
-                self._set(index, f"{name}.{option}", value, bridge_port=PORTS[option].write(value))
+                self._set_port(name, option, value)
         vlans = {option: options[option] for option in _VLAN_OPTIONS if option in options}
         if vlans:
-            for option, value in _vlan_state(list_vlans(self.namespace.socket).get(index, ())).items():
-                self.noticed[f"ports[{name}].{option}"] = value
             self._write_vlans(("ports", name), vlans)
 
-    def _leave(self, name: str) -> None:
-        link = get_link(self.namespace.socket, name)
-        if link is not None:
-            self._set(link.index, name, "no port", master=0)
+    def _notice(self, name: str, options: State) -> None:
+        """What a new port was before our options: some of it only the kernel can tell, as the cost by its speed."""
+        vlans = list_vlans(self.namespace.socket) if _VLAN_OPTIONS & set(options) else {}
+        state = _port_state(self._link(name), vlans)
+        self.noticed.update({f"ports[{name}].{option}": state[option] for option in options})
 
-    def _index(self, name: str) -> int:
+    def _set_port(self, name: str, option: str, value: t.Any) -> None:
+        self._set(self._link(name).index, f"{name}.{option}", value, bridge_port=PORTS[option].write(value))
+
+    def _leave(self, name: str) -> None:
+        """Take a port out; one that belonged to another bridge goes back there when a run is rolled back."""
+        link = get_link(self.namespace.socket, name)
+        if link is None:
+            return
+        former = self._former.get(name, _Membership(0, {}, ()))
+        self._set(link.index, name, "no port", master=former.master)
+        if former.master:
+            self._set(link.index, name, "port as before", bridge_port=former.attributes)
+            self._apply_vlans(name, link.index, former.vlans)
+
+    def _membership(self, link: Link) -> _Membership:
+        """Of which bridge a link is a port, and how."""
+        if not link.master:
+            return _Membership(0, {}, ())
+        return _Membership(link.master, link.bridge_port(), list_vlans(self.namespace.socket).get(link.index, ()))
+
+    def prior(self, before: Observation) -> Resource:
+        """The bridge as it was, with what it takes to give ports back to the bridges that they were of."""
+        resource = t.cast(Bridge, super().prior(before))
+        resource._former = self._former
+        return resource
+
+    def _keep_mtu(self) -> None:
+        """Ports that come and go change the bridge's MTU until somebody sets it to another value than it has."""
+        mtu, index = self.wanted.get("mtu"), self.observed.handle[0].link.index
+        link = get_link(self.namespace.socket, index=index)
+        if mtu is not None and link is not None and link.mtu != mtu:
+            self._set(index, "mtu", mtu, mtu=mtu)
+
+    def _link(self, name: str) -> Link:
         link = get_link(self.namespace.socket, name)
         if link is None:
             raise NsfleetError(f"port {name} of {self.target} is gone")
-        return link.index
+        return link
 
     def _set(self, index: int, what: str, value: t.Any, **settings: t.Any) -> None:
         try:
@@ -344,12 +446,23 @@ class Bridge(Resource):
 
         :param owner: ``("ports", NAME)``, or nothing for the bridge itself.
         """
-        from .._netlink.vlan import apply_vlans
-
-        index = self._index(owner[1]) if owner else self.observed.handle[0].link.index
-        live = list_vlans(self.namespace.socket).get(index, [])
+        index = self._link(owner[1]).index if owner else self.observed.handle[0].link.index
+        live = list_vlans(self.namespace.socket).get(index, ())
         goal = {**_vlan_state(live), **{name: value for name, value in wanted.items() if value is not None}}
-        apply_vlans(self.namespace.fd, index, live, _vlan_set(goal), itself=not owner)
+        self._apply_vlans(owner[1] if owner else "", index, _vlan_set(goal))
+
+    def _apply_vlans(self, port: str, index: int, wanted: t.Sequence[Vlan]) -> None:
+        live = list_vlans(self.namespace.socket).get(index, ())
+        try:
+            apply_vlans(self.namespace.socket, index, live, wanted, itself=not port)
+        except OSError as error:
+            raise KernelError(f"set VLANs of {port or 'the interface'} of {self.target}", error) from error
+
+    def _restore_vlans(self) -> None:
+        """Another default VLAN takes the place of the old one everywhere, even where that was asked for."""
+        for port, state in self._states():
+            if set(state) >= _VLAN_OPTIONS and (not port or port in self.observed.handle[1]):
+                self._write_vlans(("ports", port) if port else (), {option: state[option] for option in _VLAN_OPTIONS})
 
     def delete(self) -> list[Step]:
         """The bridge; its ports stay as they are, without it."""
@@ -364,6 +477,26 @@ class Bridge(Resource):
     def mark(self, ours: bool) -> None:
         """By the group of the bridge."""
         self._set(self.observed.handle[0].link.index, "mark", ours, group=GROUP if ours else 0)
+
+
+def _is_of_vlans(change: Change) -> bool:
+    """Whether a change is of one of the three options, and not of a port that is called like one."""
+    return change.path[-1] in _VLAN_OPTIONS and not isinstance(change.path[-1], Key)
+
+
+def _contradictions(wanted: State) -> t.Iterator[OptionError]:
+    yield from interface.contradictions(wanted)
+    ports = wanted.get("ports", {})
+    if wanted.get("name") in ports:
+        yield OptionError(f"ports[{wanted['name']}]", "expected another link than the bridge itself")
+    for port, state in (("", wanted), *ports.items()):
+        both = set(vlan_numbers(state.get("vlans", ()))) & set(vlan_numbers(state.get("untagged", ())))
+        if both:
+            prefix = f"ports[{port}]." if port else ""
+            listed = ", ".join(vlan_ranges(map(str, both)))
+            yield OptionError(
+                f"{prefix}untagged", f"{listed} is in vlans, too; a VLAN leaves with a tag or without one"
+            )
 
 
 def _port_state(port: Link, vlans: t.Mapping[int, t.Sequence[Vlan]]) -> State:

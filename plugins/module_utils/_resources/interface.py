@@ -12,7 +12,7 @@ import socket as hosts
 import typing as t
 
 from .._model.addresses import interface_addresses, mac
-from .._model.errors import KernelError, OptionError
+from .._model.errors import KernelError, Missing, OptionError
 from .._model.field import Field, State, Table
 from .._model.names import optional_interface_name
 from .._netlink import address, ethtool
@@ -34,11 +34,14 @@ class Interface:
         self.namespace = namespace
         self.link = link
 
-    @property
-    def addresses(self) -> list[str]:
-        """Its addresses in canonical form, without those that the kernel makes by itself."""
+    def addresses(self, named: t.Container[str] = ()) -> list[str]:
+        """Its addresses in canonical form, without those that the kernel makes by itself.
+
+        :param named: those that the task names or named, which are no longer the kernel's alone.
+        """
         found = address.list_addresses(self.namespace.socket, self.link.index)
-        return sorted(each.cidr for each in found if each.link == self.link.index and not each.automatic)
+        own = (each for each in found if each.link == self.link.index)
+        return sorted(each.cidr for each in own if each.cidr in named or not each.automatic)
 
     @property
     def offloads(self) -> dict[str, bool]:
@@ -56,7 +59,7 @@ class Interface:
     @property
     def identity(self) -> list[int]:
         """What tells it from any other link, as long as the host runs."""
-        return [*self.namespace.identity, self.link.index]
+        return [*self.namespace.identity, self.namespace.socket.namespace_cookie(), self.link.index]
 
 
 def _mtu(value: int) -> int:
@@ -66,14 +69,14 @@ def _mtu(value: int) -> int:
 
 
 def _alias(value: str) -> str:
-    if len(value.encode()) > 255 or "\n" in value:
+    if len(value.encode()) > 255 or "\n" in value or "\0" in value:
         raise ValueError("expected one line of at most 255 bytes")
     return value
 
 
 def _txqlen(value: int) -> int:
-    if value < 0:
-        raise ValueError(f"expected 0 or more packets, got {value}")
+    if not 0 <= value < 2**32:
+        raise ValueError(f"expected 0 to 4294967295 packets, got {value}")
     return value
 
 
@@ -99,7 +102,7 @@ FIELDS = (
     ),
     Field(
         "addresses", "list", elements="str", canonical=interface_addresses, revert=[],
-        read=lambda live: live.addresses,
+        read=lambda live: live.addresses(),
     ),
 )  # fmt: skip
 
@@ -108,17 +111,39 @@ MASTER = Field("master", canonical=optional_interface_name, revert="", read=lamb
 
 #: Offloads that matter for virtual links, by the names that ethtool(8) abbreviates them to.
 OFFLOADS = Table(tuple(Field(name, "bool", revert=True) for name in ethtool.OFFLOADS))
+#: What the kernel turns off by itself as soon as one of the others is off (``netdev_fix_features``).
+_NEEDS = {"tso": ("tx", "sg"), "gso": ("sg",)}
 
 
-def read(table: Table, live: Interface, known: t.Container[str]) -> State:
+def read(table: Table, live: Interface, *known: State) -> State:
     """The options of a link as they are.
 
-    :param known: options that the task names or named; offloads cost a call each and are read only for these.
+    :param known: what the task says and said of it. Offloads cost a call each and are read only where these have any.
     """
     state = table.read(live)
-    if "offloads" in known:
+    named = {cidr for each in known for cidr in each.get("addresses", ())}
+    if named:
+        state["addresses"] = live.addresses(named)
+    if any("offloads" in each for each in known):
         state["offloads"] = live.offloads
     return state
+
+
+def contradictions(options: State, prefix: str = "") -> t.Iterator[OptionError]:
+    """Options of a link that cannot hold together.
+
+    :param options: in canonical form.
+    :param prefix: of their paths.
+    """
+    if options.get("mtu", 1280) < 1280 and any(":" in cidr for cidr in options.get("addresses", ())):
+        yield OptionError(f"{prefix}mtu", f"expected 1280 or more with IPv6 addresses (RFC 8200), got {options['mtu']}")
+    if options.get("master") and options["master"] == options.get("name"):
+        yield OptionError(f"{prefix}master", "expected another link than the end itself")
+    offloads = options.get("offloads", {})
+    for name, needs in _NEEDS.items():
+        off = [each for each in needs if offloads.get(each) is False]
+        if offloads.get(name) and off:
+            yield OptionError(f"{prefix}offloads.{name}", f"expected {' and '.join(needs)} on, without which it is off")
 
 
 def write(live: Interface, field: Field, before: t.Any, after: t.Any) -> None:
@@ -129,7 +154,7 @@ def write(live: Interface, field: Field, before: t.Any, after: t.Any) -> None:
     doing = f"set {field.name} of {live.link.name}"
     try:
         if field.name == "addresses":
-            _write_addresses(live, before or live.addresses, after)
+            _write_addresses(live, before or live.addresses(), after)
         elif field.name == "name":
             rename(live, after)
         elif field.name == "master":
@@ -156,7 +181,7 @@ def _write_addresses(live: Interface, before: t.Sequence[str], after: t.Sequence
     for cidr in gone:
         if cidr.partition("/")[0] not in kept:
             _remove_if_there(live, cidr)
-    for cidr in set(after).difference(live.addresses):  # secondary ones, gone with their primary one
+    for cidr in set(after).difference(live.addresses(after)):  # secondary ones, gone with their primary one
         address.add_address(sock, index, cidr)
 
 
@@ -194,6 +219,19 @@ def master_index(namespace: Namespace, name: str) -> int:
     if master is None:
         raise OSError(errno.ENODEV, f"there is no link {name}")
     return master.index
+
+
+def unfit_master(namespace: Namespace, name: str, option: str) -> t.Iterator[Exception]:
+    """Why a link cannot be made a port of another one.
+
+    :param name: of the other one, empty for none.
+    :param option: path of the option, for the error.
+    """
+    master = get_link(namespace.socket, name) if name else None
+    if name and master is None:
+        yield Missing(f"{option}: there is no link {name} in the same network namespace")
+    elif master is not None and master.kind != "bridge":
+        yield OptionError(option, f"expected a bridge, but {name} is {master.kind or 'hardware'}")
 
 
 def stable_mac(*parts: str) -> str:

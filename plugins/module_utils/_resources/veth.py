@@ -9,15 +9,16 @@ The two ends are one object: either can be found by the other, wherever it was m
 
 from __future__ import annotations
 
+import copy
 import errno
 import functools
 import typing as t
 
-from .._model.errors import KernelError, Missing, OptionError
+from .._model.errors import InvalidOptions, KernelError, Missing, OptionError
 from .._model.field import RECREATE, Field, State, Table
 from .._model.names import interface_name, netns_reference
 from .._model.resource import CREATE, DELETE, SET, Change, Observation, Resource, Step
-from .._netlink.link import Link, Settings, create_veth, delete_link, get_link, set_link
+from .._netlink.link import Settings, create_veth, delete_link, get_link, set_link
 from .._netlink.namespace import Namespace, everywhere
 from . import interface
 from .interface import MASTER, OFFLOADS, Interface
@@ -52,6 +53,10 @@ class _Pair(t.NamedTuple):
     end: Interface
     peer: Interface
 
+    def is_one_of(self, identities: t.Container[list[int]]) -> bool:
+        """Whether either end is one of these."""
+        return any(live.identity in identities for live in self)
+
 
 class Veth(Resource):
     """A veth pair."""
@@ -62,7 +67,22 @@ class Veth(Resource):
 
     def __init__(self, options: t.Mapping[str, t.Any]) -> None:
         super().__init__(options)
+        problems = [
+            *interface.contradictions(self.given),
+            *interface.contradictions(self.given.get("peer", {}), "peer."),
+        ]
+        problems += self._same_addresses()
+        if problems:
+            raise InvalidOptions(problems)
         self._namespaces: tuple[Namespace | None, Namespace | None] = (None, None)
+
+    def _same_addresses(self) -> t.Iterator[OptionError]:
+        """Two ends of one cable cannot have the same address."""
+        first, second = (end.get("addresses", ()) for end in self._wanted_ends)
+        taken = {cidr.partition("/")[0] for cidr in first}
+        for number, cidr in enumerate(second):
+            if cidr.partition("/")[0] in taken:
+                yield OptionError(f"peer.addresses[{number}]", f"{cidr} is an address of the first end; choose another")
 
     @property
     def _wanted_ends(self) -> tuple[State, State]:
@@ -76,29 +96,45 @@ class Veth(Resource):
     # --- observe ---------------------------------------------------------------
 
     def observe(self, last: State) -> Observation:
-        """Find the pair by either end, or by what is known of it from the last run."""
+        """Find the pair by what is known of it from the last run, or by its name."""
         first, second = (_open(end.get("netns", "")) for end in self._wanted_ends)
         self._namespaces = (first, second)
-        found = self._by_name(first, 0) or self._by_name(second, 1) or _by_identity(last)
-        if found is None:
+        pair = self._find(last.get("ends", ()))
+        if pair is None:
             return Observation(None)
-        pair = _Pair(*found)
         state = self._state(pair)
         owned = pair.end.link.group == GROUP and pair.peer.link.group == GROUP
-        return Observation(state, owned, {"ends": [pair.end.identity, pair.peer.identity]}, pair)
+        return Observation(state, owned, {"ends": [live.identity for live in pair]}, pair)
 
-    def _by_name(self, namespace: Namespace | None, number: int) -> tuple[Interface, Interface] | None:
-        """The pair to which the end of this name belongs, the first end first."""
-        name = self._wanted_ends[number].get("name")
+    def _find(self, known: t.Sequence[list[int]]) -> _Pair | None:
+        """The pair of the last run, whatever its ends are called and wherever they are; else that of the first name.
+
+        The second name alone proves nothing: it may be another task's pair that has an end of this name. Who means
+        that one says ``adopt``.
+
+        :param known: identities of the ends of the last run.
+        """
+        first = self._by_name(0)
+        if first is not None and first.is_one_of(known):
+            return first
+        second = self._by_name(1)
+        if second is not None and second.is_one_of(known):
+            return second
+        return _by_identity(known) or first or (second if self.options.get("adopt") else None)
+
+    def _by_name(self, number: int) -> _Pair | None:
+        """The pair to which the first (0) or second (1) end of the wanted name belongs."""
+        namespace, name = self._namespaces[number], self._wanted_ends[number].get("name")
         link = get_link(namespace.socket, name) if namespace and name else None
         if namespace is None or link is None or link.kind != "veth":
             return None
-        known = [each for each in self._namespaces if each is not None]
-        other = _other_end(Interface(namespace, link), known)
-        if other is None:
-            return None
         here = Interface(namespace, link)
-        return (here, other) if number == 0 else (other, here)
+        return _pair(here, number, [each for each in self._namespaces if each is not None])
+
+    def is_known_as(self, identity: State) -> bool:
+        """By either end: the other one may have been moved."""
+        pair: _Pair = self.observed.handle
+        return pair.is_one_of(identity.get("ends", ()))
 
     def _state(self, pair: _Pair) -> State:
         state, peer = (self._end_state(live, number) for number, live in enumerate(pair))
@@ -108,7 +144,7 @@ class Veth(Resource):
     def _end_state(self, live: Interface, number: int) -> State:
         wanted = self._wanted_ends[number]
         applied = self.applied if number == 0 else self.applied.get("peer", {})
-        state = interface.read(PEER, live, {**wanted, **applied})
+        state = interface.read(PEER, live, wanted, applied)
         home = self._namespaces[number]
         at_home = home is not None and home.identity == live.namespace.identity
         state["netns"] = wanted.get("netns", "") if at_home else live.namespace.reference
@@ -135,12 +171,10 @@ class Veth(Resource):
         if taken is not None and taken.index != own:
             yield OptionError(
                 f"{prefix}name",
-                f"{wanted['name']} is the name of another link there ({taken.kind or 'hardware'}); "
+                f"{wanted['name']} is the name of another link there ({_kind(Interface(namespace, taken))}); "
                 "remove that link or choose another name",
             )
-        master = wanted.get("master")
-        if master and get_link(namespace.socket, master) is None:
-            yield Missing(f"{prefix}master: there is no link {master} in the same network namespace")
+        yield from interface.unfit_master(namespace, wanted.get("master", ""), f"{prefix}master")
         yield from interface.taken_addresses(namespace, wanted.get("addresses", ()), own, f"{prefix}addresses")
 
     def _same_place(self) -> t.Iterator[OptionError]:
@@ -153,47 +187,55 @@ class Veth(Resource):
 
     def create(self) -> list[Step]:
         """Both ends by one message, then what that message cannot carry."""
-        return [self.step(CREATE, self.requested(), self._create)]
+        return [self.step(CREATE, self.requested(), functools.partial(self._create, self.wanted))]
 
-    def _create(self) -> None:
-        first, second = self._open_both()
-        ends = [
-            self._creation(wanted, namespace, number)
-            for number, (wanted, namespace) in enumerate(zip(self._wanted_ends, (first, second)))
-        ]
+    def recreate(self, changes: t.Sequence[Change]) -> list[Step]:
+        """Another pair that is as this one was, but for the changes."""
+        return [self.step(SET, changes, functools.partial(self._recreate, changes))]
+
+    def _recreate(self, changes: t.Sequence[Change]) -> None:
+        self._delete()
+        self._create(_changed(self.observed.state or {}, changes))
+
+    def _create(self, goal: State) -> None:
+        """Make the pair.
+
+        :param goal: options of the first end, and those of the second one as its ``peer``.
+        """
+        ends, namespaces = (goal, goal["peer"]), self._open_both()
+        first, second = (self._creation(end, number) for number, end in enumerate(ends))
         try:
-            create_veth(first.socket, ends[0]._replace(namespace=None), ends[1])
+            create_veth(namespaces[0].socket, first._replace(namespace=None), second)
         except OSError as error:
             raise KernelError(f"create {self.target}", error) from error
-        for wanted, namespace in zip(self._wanted_ends, (first, second)):
-            self._furnish(namespace, wanted, _AT_CREATION)
+        for number, end in enumerate(ends):
+            live = self._end(number, end["name"])
+            if "offloads" in end:
+                prefix = "peer." if number else ""
+                self.noticed.update({f"{prefix}offloads.{name}": on for name, on in live.offloads.items()})
+            _furnish(live, {"alias": ALIAS, **end}, _AT_CREATION)
 
-    def _creation(self, wanted: State, namespace: Namespace, number: int) -> Settings:
-        rx, tx = wanted.get("rx_queues"), wanted.get("tx_queues")
+    def _creation(self, end: State, number: int) -> Settings:
+        namespace = t.cast(Namespace, self._namespaces[number])
+        rx, tx = end.get("rx_queues"), end.get("tx_queues")
         mac = interface.stable_mac(self.kind, self.key, str(number))
         return Settings(
-            name=wanted["name"],
-            mac=wanted.get("mac", mac),
-            mtu=wanted.get("mtu"),
-            txqlen=wanted.get("txqlen"),
+            name=end["name"],
+            mac=end.get("mac", mac),
+            mtu=end.get("mtu"),
+            txqlen=end.get("txqlen"),
             group=GROUP,
             namespace=namespace.fd,
             queues=(rx or 1, tx or 1) if rx or tx else None,
         )
 
-    def _furnish(self, namespace: Namespace, wanted: State, done: t.Container[str]) -> None:
-        """Give an end that came here all wanted options but some; up comes last, when all else is in place."""
-        link = get_link(namespace.socket, wanted["name"])
+    def _end(self, number: int, name: str) -> Interface:
+        """An end that came to its namespace just now."""
+        namespace = t.cast(Namespace, self._namespaces[number])
+        link = get_link(namespace.socket, name)
         if link is None:
-            raise KernelError(f"find {wanted['name']} of {self.target}", OSError(errno.ENODEV, "it is gone again"))
-        live = Interface(namespace, link)
-        options = {"alias": ALIAS, **wanted}
-        for name in sorted(options, key=lambda name: name == "up"):
-            if name == "offloads":
-                for offload, value in options[name].items():
-                    interface.write(live, OFFLOADS[offload], None, value)
-            elif name not in done and name != "peer":
-                interface.write(live, PEER[name], None, options[name])
+            raise KernelError(f"find {name} of {self.target}", OSError(errno.ENODEV, "it is gone again"))
+        return Interface(namespace, link)
 
     def _open_both(self) -> tuple[Namespace, Namespace]:
         """Open the namespaces anew: what was behind a name may be another one since."""
@@ -210,18 +252,18 @@ class Veth(Resource):
         steps = []
         for move in moves:
             along = [change for change in changes if _same_end(change, move)]
-            steps.append(self.step(SET, along, functools.partial(self._bring_home, move)))
+            steps.append(self.step(SET, along, functools.partial(self._bring_home, move, along)))
         return [*steps, *super().change(rest)]
 
-    def _bring_home(self, move: Change) -> None:
+    def _bring_home(self, move: Change, along: t.Sequence[Change]) -> None:
         number = int(move.path[0] == "peer")
-        live, home, wanted = self._live(number), self._open_both()[number], self._wanted_ends[number]
-        settings = Settings(name=wanted["name"], namespace=home.fd)
+        goal = _changed(self.wanted, along)
+        live, home, end = self._live(number), self._open_both()[number], goal["peer"] if number else goal
         try:
-            set_link(live.namespace.socket, live.link.index, settings)
+            set_link(live.namespace.socket, live.link.index, Settings(name=end["name"], namespace=home.fd))
         except OSError as error:
             raise KernelError(f"move {live.link.name} to network namespace {move.after!r}", error) from error
-        self._furnish(home, wanted, ("name", "netns", "rx_queues", "tx_queues"))
+        _furnish(self._end(number, end["name"]), end, ("name", "netns", "rx_queues", "tx_queues"))
 
     def write(self, change: Change) -> None:
         """Set one option of one end."""
@@ -259,26 +301,65 @@ def _open(reference: str) -> Namespace | None:
         return None
 
 
+def _kind(live: Interface) -> str:
+    """What a link is, for an error."""
+    pair = _pair(live, 0) if live.link.kind == "veth" else None
+    if pair is not None:
+        return f"an end of the pair whose other end is {pair.peer.link.name}"
+    return live.link.kind or "hardware"
+
+
 def _same_end(change: Change, move: Change) -> bool:
     return (change.path[0] == "peer") == (move.path[0] == "peer")
 
 
-def _other_end(live: Interface, known: t.Iterable[Namespace]) -> Interface | None:
-    """The other end of a pair, ``None`` if it is in a namespace that nothing on this host leads to."""
-    namespace = live.namespace.behind(live.link.peer_nsid, known)
-    link = get_link(namespace.socket, index=live.link.peer) if namespace else None
-    return Interface(namespace, link) if namespace and link else None
+def _changed(state: State, changes: t.Iterable[Change]) -> State:
+    """A state of both ends after changes."""
+    changed = copy.deepcopy(state)
+    for change in changes:
+        place = changed
+        for part in change.path[:-1]:
+            place = place.setdefault(part, {})
+        place[change.path[-1]] = change.after
+    return changed
 
 
-def _by_identity(last: State) -> tuple[Interface, Interface] | None:
-    """The pair of the last run, both of whose ends were renamed or moved."""
-    for number, (device, inode, index) in enumerate(last.get("ends", ())):
-        for namespace in everywhere():
-            link: Link | None = get_link(namespace.socket, index=index)
-            if namespace.identity != (device, inode) or link is None or link.group != GROUP or link.kind != "veth":
+def _furnish(live: Interface, options: State, done: t.Container[str]) -> None:
+    """Give an end that came to its namespace all options but some; up comes last, when all else is in place."""
+    for name in sorted(options, key=lambda name: name == "up"):
+        if name == "offloads":
+            for offload, value in options[name].items():
+                interface.write(live, OFFLOADS[offload], None, value)
+        elif name not in done and name != "peer" and options[name] is not None:
+            interface.write(live, PEER[name], None, options[name])
+
+
+# --- finding -----------------------------------------------------------------
+
+
+def _pair(here: Interface, number: int, known: t.Iterable[Namespace] = ()) -> _Pair | None:
+    """The pair of an end, ``None`` if the other end is in a namespace that nothing on this host leads to.
+
+    :param number: of the end: first (0) or second (1).
+    :param known: namespaces in which the other end probably is.
+    """
+    namespace = here.namespace.behind(here.link.peer_nsid, known)
+    link = get_link(namespace.socket, index=here.link.peer) if namespace else None
+    if namespace is None or link is None:
+        return None
+    other = Interface(namespace, link)
+    return _Pair(other, here) if number else _Pair(here, other)
+
+
+def _by_identity(known: t.Sequence[list[int]]) -> _Pair | None:
+    """The pair of which an end is known, searched on the whole host."""
+    for namespace in everywhere() if known else ():
+        for number, identity in enumerate(known):
+            link = get_link(namespace.socket, index=identity[-1])
+            if link is None or link.group != GROUP or link.kind != "veth":
                 continue
             here = Interface(namespace, link)
-            other = _other_end(here, ())
-            if other is not None:
-                return (here, other) if number == 0 else (other, here)
+            pair = _pair(here, number) if here.identity == identity else None
+            if pair is not None:
+                return pair
     return None
