@@ -20,7 +20,9 @@ HERE = pathlib.Path(__file__).parent
 SMOKE = HERE / "smoke.yml"
 UNIT = HERE.parent / "unit"
 MODULES = environments.ROOT / "plugins" / "modules"
-#: Packages that a target does not have; tests that import them are about the controller.
+#: What runs on a target; tests that import it are about that.
+ON_A_TARGET = re.compile(r"ansible_collections\.nsfleet\.linux\.plugins\.module_utils\b")
+#: Packages that a target does not have; tests that import them are about the controller, too.
 OF_THE_CONTROLLER = re.compile(
     r"ansible\.|ansible$|yaml|ansible_collections\..*\.plugins\.(plugin_utils|filter|modules)"
 )
@@ -97,8 +99,14 @@ def imports(path: pathlib.Path) -> set[str]:
     return found
 
 
+def is_for_targets(names: set[str]) -> bool:
+    """Whether a test that imports these is about what runs on targets, and can run there."""
+    return any(map(ON_A_TARGET.match, names)) and not any(map(OF_THE_CONTROLLER.match, names))
+
+
 def test_units(target: Environment) -> None:
-    files = [str(path) for path in UNIT.glob("test_*.py") if not any(map(OF_THE_CONTROLLER.match, imports(path)))]
+    files = [str(path) for path in UNIT.glob("test_*.py") if is_for_targets(imports(path))]
+    assert files
     command = [str(target.bin / "python"), "-m", "pytest", "-q", *files]
     environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
     done = subprocess.run(command, cwd=environments.ROOT, env=environment, capture_output=True, text=True, check=False)
