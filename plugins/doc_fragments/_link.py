@@ -31,7 +31,7 @@ options:
     type: str
   mtu:
     description:
-      - Maximum transmission unit in bytes, 68 to 65535.
+      - Maximum transmission unit in bytes, 68 to 65535; with IPv6 addresses at least 1280.
       - If it disappears from the task, the link goes back to 1500.
     type: int
   alias:
@@ -56,6 +56,7 @@ options:
     description:
       - All IPv4 and IPv6 addresses of the link with their prefix lengths, such as V(10.2.0.1/24) and V(fd00::1/64).
       - Others are removed, but for those that the kernel makes by itself (link-local, router advertisements).
+        A link-local address that was named once is no longer the kernel's, and is removed when it is no longer named.
       - IPv6 addresses are usable at once, without duplicate address detection.
       - If the option disappears from the task, the addresses are removed.
     type: list

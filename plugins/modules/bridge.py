@@ -13,7 +13,8 @@ description:
   - Creates, repairs and removes a bridge in any network namespace, with its ports and their settings.
   - Every attribute is read from the kernel and repaired in place. An option that disappears from the task goes back to
     what it was before this module changed it, or to the kernel's default.
-  - Bridges that the module makes are marked by their group.
+  - Bridges that the module makes are marked by their group. One that was renamed by hand gets its name back.
+  - Times are kept in steps of 0.02 seconds, which kernels of every clock rate keep exactly.
 author:
   - The nsfleet.linux authors (@nsfleet)
 extends_documentation_fragment:
@@ -65,7 +66,9 @@ options:
     description: Whether the bridge sends multicast queries where no router does.
     type: bool
   group_fwd_mask:
-    description: Bit mask of the link-local group addresses C(01:80:c2:00:00:0X) that are forwarded.
+    description:
+      - Bit mask of the link-local group addresses C(01:80:c2:00:00:0X) that are forwarded. No bridge forwards the first
+        three.
     type: int
   nf_call_iptables:
     description: Whether bridged IPv4 packets pass through the host's C(ip) filters.
@@ -86,6 +89,7 @@ options:
     description:
       - VLANs that the bridge's own interface is a tagged member of, as ids and ranges such as V(20-30).
       - One of O(pvid), O(vlans) and O(untagged) means the whole set of VLANs; what is not named is removed.
+      - A VLAN cannot be here and in O(untagged).
     type: list
     elements: str
   untagged:
@@ -164,7 +168,7 @@ options:
         elements: str
   purge:
     description:
-      - Whether O(ports) is the exact set of ports. Others leave the bridge.
+      - Whether O(ports), which is required then, is the exact set of ports. Others leave the bridge.
     type: bool
     default: false
 seealso:

@@ -12,8 +12,10 @@ version_added: 1.0.0
 description:
   - Creates both ends of a veth pair by one message directly in their network namespaces, repairs each attribute of each
     end in place when it drifts, and removes the pair.
-  - The pair is found by either end. An end that was renamed or moved to another namespace by hand is renamed or
-    brought back.
+  - The pair is found by what was recorded of either end, or by the name of the first. An end that was renamed or moved
+    to another namespace by hand is renamed or brought back.
+  - The name of the second end alone does not make a pair this one, as it may be another task's; with O(adopt=true) it
+    does.
   - Pairs that the module makes are marked by the group of both ends.
 author:
   - The nsfleet.linux authors (@nsfleet)

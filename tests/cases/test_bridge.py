@@ -69,6 +69,8 @@ def learned() -> int:
         "[s.send(b'\\xff' * 6 + bytes((2, 0, 0, 0, 1, n)) + b'\\x88\\xb5' + bytes(46)) for n in range(5)]"
     )
     world.sh("ip link set p0 down && ip link set p0 up")  # forgets what was learned
+    while port("state") != ["forwarding"]:
+        pass
     world.sh(f'ip netns exec left {sys.executable} -I -S -c "{send}"')
     return sum(entry["mac"].startswith("02:00:00:00:01:") for entry in world.ask("bridge -j fdb show br nsbr dynamic"))
 

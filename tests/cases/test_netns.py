@@ -10,6 +10,7 @@ import subprocess
 import typing as t
 
 import pytest
+from ansible_collections.nsfleet.linux.plugins.module_utils._resources.netns import TABLE
 from support import laws, world
 from support.laws import Case
 
@@ -58,6 +59,21 @@ CASES = [
 def test_option(case: Case) -> None:
     laws.option_holds("netns", BASE, case)
     laws.remove("netns", BASE)
+
+
+def test_every_option_is_proved() -> None:
+    laws.covered(
+        TABLE,
+        CASES,
+        {
+            "name": test_name_that_is_part_of_another_is_another,
+            "pid": test_attach,
+            "path": test_attach,
+            "in_use": test_absent_names_the_processes_that_hold_it,
+            "adopt": test_foreign_namespace_is_not_touched_without_adopt,
+            "on_drift": test_drift_that_is_not_to_be_repaired,
+        },
+    )
 
 
 def test_ip_netns_sees_ours_and_we_see_its() -> None:
@@ -150,6 +166,20 @@ def test_foreign_namespace_is_not_touched_without_adopt() -> None:
     laws.refused("netns", {**BASE, "state": "absent"}, "netns case", "adopt")
     laws.four_steps("netns", {**BASE, "adopt": True})
     laws.settled("netns", BASE)
+    laws.remove("netns", BASE)
+
+
+@pytest.mark.parametrize("policy", ["warn", "fail"])
+def test_drift_that_is_not_to_be_repaired(policy: str) -> None:
+    options = {**BASE, "sysctls": {"net.ipv4.ip_forward": 1}, "on_drift": policy}
+    laws.run("netns", options)
+    world.sh("ip -n case link set lo down && ip netns exec case sysctl -qw net.ipv4.ip_forward=0")
+    if policy == "fail":
+        laws.refused("netns", options, "drifted", "loopback is False, not True", "ip_forward")
+    else:
+        assert "loopback is False, not True" in str(laws.run("netns", options)["warnings"])
+        assert laws.run("netns", {**options, "files": {"motd": "b"}}).changed
+        assert (inside("cat /proc/sys/net/ipv4/ip_forward"), content("motd")) == ("0", "b")
     laws.remove("netns", BASE)
 
 

@@ -9,6 +9,7 @@ import json
 import typing as t
 
 import pytest
+from ansible_collections.nsfleet.linux.plugins.module_utils._resources.route import TABLE
 from support import lab, laws, world
 from support.invoke import invoke
 from support.laws import Case
@@ -115,6 +116,21 @@ CASES6 = [
 def test_option(case: Case) -> None:
     laws.option_holds("route", BASE, case)
     laws.remove("route", BASE)
+
+
+def test_every_option_is_proved() -> None:
+    laws.covered(
+        TABLE,
+        [*CASES, *CASES6],
+        {
+            "destination": test_destinations,
+            "table": test_table_and_metric_tell_routes_apart,
+            "metric": test_table_and_metric_tell_routes_apart,
+            "netns": test_route_of_a_namespace,
+            "adopt": test_foreign_route_is_not_touched_without_adopt,
+            "on_drift": test_drift_that_is_not_to_be_repaired,
+        },
+    )
 
 
 @pytest.mark.parametrize("case", CASES6, ids=lambda case: case.option)

@@ -59,7 +59,7 @@ def covered(table: Table, cases: t.Iterable[Case], elsewhere: t.Mapping[str, t.C
 
 def _paths(table: Table, prefix: str = "") -> t.Iterator[str]:
     for field in table.fields:
-        if field.table is not None:
+        if field.option and field.table is not None:
             yield from _paths(field.table, f"{prefix}{field.name}.")
         elif field.option:
             yield prefix + field.name
@@ -92,7 +92,7 @@ def four_steps(module: str, options: Options) -> Result:
     predicted = invoke(module, options, check=True)
     assert not predicted.failed, predicted["msg"]
     assert predicted.changed, "check mode does not see that there is something to do"
-    assert world.difference(before, world.snapshot()) == [], "check mode changed the host"
+    _untouched(before, "check mode changed the host")
     done = run(module, options)
     assert done.changed, "the run says that it changed nothing"
     assert done["diff"] == predicted["diff"], "the diff of check mode is not the diff of the run"
@@ -112,7 +112,7 @@ def settled(module: str, options: Options) -> None:
         assert not again.changed, f"run again (check mode: {check}): {again.get('diff')}"
         assert "diff" not in again
         assert again["plan"] == []
-    assert world.difference(before, world.snapshot()) == [], "a run that says that it changed nothing changed the host"
+    _untouched(before, "a run that says that it changed nothing changed the host")
 
 
 def run(module: str, options: Options, *, check: bool = False) -> Result:
@@ -177,7 +177,7 @@ def refused(module: str, options: Options, *words: str) -> Result:
     for check in (True, False):
         result = invoke(module, options, check=check)
         _says(result, words, f"accepted (check mode: {check})")
-    assert world.difference(before, world.snapshot()) == [], "a refused task touched the host"
+    _untouched(before, "a refused task touched the host")
     return result
 
 
@@ -191,7 +191,7 @@ def missing(module: str, options: Options, *words: str) -> None:
     for word in words:
         assert word in str(warned.get("warnings")), warned
     _says(invoke(module, options), words, "accepted")
-    assert world.difference(before, world.snapshot()) == [], "a refused task touched the host"
+    _untouched(before, "a refused task touched the host")
 
 
 def failing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -202,6 +202,11 @@ def failing(monkeypatch: pytest.MonkeyPatch) -> None:
         raise OSError("injected failure")
 
     monkeypatch.setattr(transaction, "_verify", fail)
+
+
+def _untouched(before: dict[str, t.Any], otherwise: str) -> None:
+    changes = world.difference(before, world.snapshot())
+    assert not changes, f"{otherwise}: {changes}"
 
 
 def _says(result: Result, words: t.Sequence[str], otherwise: str) -> None:

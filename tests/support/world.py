@@ -21,7 +21,7 @@ VOLATILE = frozenset({
     "stats64", "tcn_timer", "tentative", "topology_change", "topology_change_timer", "valid_life_time",
 })  # fmt: skip
 #: Flags that follow a link's carrier up to a second later.
-LATE = frozenset({"NO-CARRIER", "linkdown"})
+LATE = frozenset({"LOWER_UP", "NO-CARRIER", "linkdown"})
 #: What IPv6 makes by itself of a link that is up, up to two seconds later.
 AUTOMATIC = ("fe80:", "ff00::/8")
 #: How names of files in cgroupfs end that hold what somebody set.

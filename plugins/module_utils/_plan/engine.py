@@ -103,7 +103,7 @@ def _orphan(plan: Plan, store: Store) -> bool:
 def stale(plan: Plan, store: Store) -> Record | None:
     """The record that is to replace the one on disk, ``None`` if that one is right."""
     resource = plan.resource
-    if resource.absent or plan.drift or not resource.observed.owned:
+    if resource.absent or not resource.observed.owned:
         return None
     last = store.load(resource.key)
     if last is not None and not last.concerns(resource):
