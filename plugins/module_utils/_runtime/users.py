@@ -13,6 +13,7 @@ import typing as t
 
 from .._kernel.path import read_file
 from .._model.errors import NsfleetError
+from .._model.quantities import is_digits
 
 _LARGEST_ID = 2**32 - 2
 
@@ -36,7 +37,7 @@ def resolve(root: int, user: str, groups: t.Sequence[str] = ()) -> User:
     name, colon, group = user.partition(":")
     try:
         entry = _find(root, "/etc/passwd", name, 2)
-        uid = _number(name) if name.isdigit() else int(_there(entry, "user", name)[2])
+        uid = _number(name) if is_digits(name) else int(_there(entry, "user", name)[2])
         gid = _gid(root, group) if colon else int(entry[3]) if entry else 0
         return User(uid, gid, tuple(_gid(root, word) for word in groups))
     except (OSError, ValueError, IndexError) as error:
@@ -44,7 +45,7 @@ def resolve(root: int, user: str, groups: t.Sequence[str] = ()) -> User:
 
 
 def _gid(root: int, group: str) -> int:
-    if group.isdigit():
+    if is_digits(group):
         return _number(group)
     return int(_there(_find(root, "/etc/group", group, 2), "group", group)[2])
 
@@ -63,7 +64,7 @@ def _there(entry: list[str] | None, what: str, name: str) -> list[str]:
 
 def _find(root: int, path: str, word: str, number: int) -> list[str] | None:
     """The entry of a name, or the first one of a number."""
-    column = number if word.isdigit() else 0
+    column = number if is_digits(word) else 0
     for line in (read_file(root, path) or "").splitlines():
         fields = line.split(":")
         if len(fields) > number and fields[column] == word:
