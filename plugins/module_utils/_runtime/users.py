@@ -37,8 +37,8 @@ def resolve(root: int, user: str, groups: t.Sequence[str] = ()) -> User:
     name, colon, group = user.partition(":")
     try:
         entry = _find(root, "/etc/passwd", name, 2)
-        uid = _number(name) if is_digits(name) else int(_there(entry, "user", name)[2])
-        gid = _gid(root, group) if colon else int(entry[3]) if entry else 0
+        uid = _number(name) if is_digits(name) else _number(_there(entry, "user", name)[2])
+        gid = _gid(root, group) if colon else _number(entry[3]) if entry else 0
         return User(uid, gid, tuple(_gid(root, word) for word in groups))
     except (OSError, ValueError, IndexError) as error:
         raise NsfleetError(f"user {user!r} of the container: {error}") from error
@@ -47,12 +47,12 @@ def resolve(root: int, user: str, groups: t.Sequence[str] = ()) -> User:
 def _gid(root: int, group: str) -> int:
     if is_digits(group):
         return _number(group)
-    return int(_there(_find(root, "/etc/group", group, 2), "group", group)[2])
+    return _number(_there(_find(root, "/etc/group", group, 2), "group", group)[2])
 
 
 def _number(word: str) -> int:
-    if int(word) > _LARGEST_ID:
-        raise ValueError(f"expected a number up to {_LARGEST_ID}")
+    if not is_digits(word) or int(word) > _LARGEST_ID:
+        raise ValueError(f"expected a number of 0 to {_LARGEST_ID}, got {word!r}")
     return int(word)
 
 
