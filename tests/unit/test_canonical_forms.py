@@ -289,6 +289,10 @@ def test_options_that_are_null_are_not_given() -> None:
 
 
 MACS_OF_ONE = st.integers(1, (1 << 40) - 1).map(lambda number: "02:" + number.to_bytes(5, "big").hex(":").upper())
+PORT: st.SearchStrategy[dict[str, t.Any]] = st.fixed_dictionaries(
+    {"name": st.sampled_from("abcd")}, optional={"mac": MACS_OF_ONE}
+)
+PORTS = st.lists(PORT, unique_by=lambda port: str(port["name"]))
 
 
 @given(
@@ -297,10 +301,7 @@ MACS_OF_ONE = st.integers(1, (1 << 40) - 1).map(lambda number: "02:" + number.to
         optional={
             "mac": MACS_OF_ONE,
             "peer": st.fixed_dictionaries({}, optional={"mac": MACS_OF_ONE}),
-            "ports": st.lists(
-                st.fixed_dictionaries({"name": st.sampled_from("abcd")}, optional={"mac": MACS_OF_ONE}),
-                unique_by=lambda port: str(port["name"]),
-            ),
+            "ports": PORTS,
         },
     )
 )

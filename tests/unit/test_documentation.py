@@ -89,7 +89,7 @@ def test_options_are_documented_as_they_are(module: Module) -> None:
 
 
 def test_the_comparison_sees_what_is_wrong() -> None:
-    said = {
+    said: Options = {
         "a": {"type": "int", "description": "A.", "default": 1},
         "b": {"type": "dict", "description": "B.", "suboptions": {"c": {"type": "str", "description": "C."}}},
         "d": {"type": "str", "description": "D.", "choices": ["x"]},

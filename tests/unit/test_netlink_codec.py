@@ -435,9 +435,9 @@ def test_garbage_is_an_error_and_nothing_else(reader: t.Callable[[Socket], t.Any
 @given(GARBAGE)
 def test_garbage_in_place_of_messages_is_an_error_and_nothing_else(data: bytes) -> None:
     end = framed(message.NLMSG_DONE, bytes(4), 2) + acknowledged()
-    for ask in (lambda sock: sock.dump(18, b""), lambda sock: sock.request(18, b"")):
+    for ask in (Recorder.dump, Recorder.request):
         try:
-            ask(Recorder(data, end, end))
+            ask(Recorder(data, end, end), 18, b"")
         except NetlinkError:
             continue
 

@@ -9,7 +9,7 @@ import json
 import typing as t
 
 import pytest
-from ansible_collections.nsfleet.linux.plugins.module_utils._nft import table
+from ansible_collections.nsfleet.linux.plugins.module_utils._nft import command, table
 from ansible_collections.nsfleet.linux.plugins.module_utils._nft.table import Chain, Element, Elements, Key, Layout, Set
 from hypothesis import given
 from hypothesis import strategies as st
@@ -173,7 +173,7 @@ def test_a_layout_as_nft_reads_it() -> None:
 
 def test_a_table_is_replaced_in_one_transaction(monkeypatch: pytest.MonkeyPatch) -> None:
     listed = printed({kind.name: {} for kind in LAYOUT.sets})
-    monkeypatch.setattr(table.command, "rehearse", lambda _text, _family, _name: (listed, "as people read it"))
+    monkeypatch.setattr(command, "rehearse", lambda _text, _family, _name: (listed, "as people read it"))
     nothing: Elements = {kind.name: {} for kind in LAYOUT.sets}
     text = table.replacement(LAYOUT, {**nothing, "isolated": {("br0",): Element()}})
     assert text.startswith("add table inet nsfleet\ndelete table inet nsfleet\ntable inet nsfleet {\n")

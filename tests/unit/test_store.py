@@ -107,7 +107,7 @@ def test_looking_makes_nothing(store: Store, tmp_path: pathlib.Path) -> None:
 def test_a_lock_on_a_directory_that_was_removed_meanwhile_is_taken_anew(
     store: Store, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tries = []
+    tries: list[int] = []
 
     def late(self: Store, fd: int, how: int) -> None:
         if not tries:  # the run before us ends, and takes its empty directories away, while we wait
