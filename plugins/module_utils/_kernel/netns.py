@@ -11,6 +11,7 @@ import fcntl
 import os
 import typing as t
 
+from .._model.quantities import is_digits
 from . import mount, process
 from .namespace import NSFS_MAGIC, Identity, coming_back, filesystem_type, identity, open_namespace, unshare
 
@@ -24,7 +25,7 @@ def reference_path(reference: str) -> str:
     """
     if not reference:
         return "/proc/thread-self/ns/net"
-    if reference.isdigit():
+    if is_digits(reference):
         return f"/proc/{reference}/ns/net"
     return reference if "/" in reference else os.path.join(DIRECTORY, reference)
 

@@ -91,10 +91,13 @@ def read_file(root: int, path: str) -> str | None:
         fd = open_in(root, path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
     except (FileNotFoundError, NotADirectoryError):
         return None
-    with open(fd, "rb") as file:
+    try:
         if not stat.S_ISREG(os.fstat(fd).st_mode):
             raise OSError(errno.EINVAL, "expected a regular file", path)
-        data = file.read(LARGEST + 1)
+        with open(fd, "rb", closefd=False) as file:
+            data = file.read(LARGEST + 1)
+    finally:
+        os.close(fd)
     if len(data) > LARGEST:
         raise OSError(errno.EFBIG, f"expected a file of at most {LARGEST} bytes", path)
     return data.decode("utf-8", "surrogateescape")

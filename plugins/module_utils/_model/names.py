@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 
+from .quantities import is_digits
+
 _WORD = re.compile(r"[^\s/\0]+")
 #: Files that the kernel makes in every directory of a control group.
 _CGROUP_FILE = re.compile(
@@ -49,7 +51,7 @@ def netns_name(value: str) -> str:
     """
     if not _WORD.fullmatch(value) or value in (".", "..") or len(value.encode()) > 255:
         raise ValueError(f"expected a name of 1 to 255 bytes without spaces and '/', got {value!r}")
-    if value.isdigit():
+    if is_digits(value):
         raise ValueError(f"expected a name that is not a number, since a number means a process id, got {value!r}")
     return value
 
@@ -59,7 +61,7 @@ def netns_reference(value: str) -> str:
 
     :raises ValueError: it is none of these.
     """
-    if value == "" or value.isdigit() or (value.startswith("/") and "\0" not in value):
+    if value == "" or is_digits(value) or (value.startswith("/") and "\0" not in value):
         return value
     return netns_name(value)
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import typing as t
 
+from .quantities import is_digits
+
 
 class Ports(t.NamedTuple):
     """A port, or a range of ports with both ends in it."""
@@ -22,7 +24,7 @@ class Ports(t.NamedTuple):
         :raises ValueError: it is neither.
         """
         first, dash, last = value.replace(" ", "").partition("-")
-        if not (first.isdecimal() and first.isascii()) or (dash and not (last.isdecimal() and last.isascii())):
+        if not is_digits(first) or (dash and not is_digits(last)):
             raise ValueError(f"expected a port such as 8080 or a range such as 8000-8010, got {value!r}")
         ports = cls(int(first), int(last or first))
         if not 1 <= ports.first <= ports.last <= 65535:

@@ -18,6 +18,11 @@ _SHIFTS = {"": 0, "K": 10, "M": 20, "G": 30, "T": 40, "P": 50, "E": 60}
 _PERCENT = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?%")
 
 
+def is_digits(words: str) -> bool:
+    """Whether a text is a whole number without sign in the ten digits of ASCII, the only ones that the kernel knows."""
+    return words.isascii() and words.isdigit()
+
+
 def size(value: str) -> int:
     """An amount of memory in bytes: ``536870912``, ``512M``, ``512MiB``, ``1.5G``; the units are powers of 1024.
 
@@ -70,7 +75,7 @@ def count_or_max(value: str, most: int) -> str:
     words = value.strip().lower()
     if words in _UNLIMITED:
         return MAX
-    if not words.isascii() or not words.isdigit() or int(words) > most:
+    if not is_digits(words) or int(words) > most:
         raise ValueError(f"expected max or a whole number of 0 to {most}, got {value!r}")
     return str(int(words))
 

@@ -11,6 +11,7 @@ object and which steps change it. It knows nothing of check mode, diff, journal 
 from __future__ import annotations
 
 import abc
+import copy
 import functools
 import typing as t
 
@@ -168,8 +169,14 @@ class Resource(abc.ABC):
         return [self.step(SET, (change,), functools.partial(self.write, change)) for change in changes]
 
     def recreate(self, changes: t.Sequence[Change]) -> list[Step]:
-        """The steps for changes of which one needs another object in place of the observed one."""
-        return [*self.delete(), *self.create()]
+        """The steps for changes of which one needs another object in place of the observed one.
+
+        What nobody asked to be changed, the new object gets from the old one.
+        """
+        successor = self.prior(self.observed)
+        successor.wanted = changed(self.observed.state or {}, changes)
+        steps = (*self.delete(), *successor.create())
+        return [self.step(SET, changes, functools.partial(_run_all, steps))]
 
     @abc.abstractmethod
     def mark(self, ours: bool) -> None:
@@ -220,6 +227,26 @@ class Resource(abc.ABC):
     def requested(self) -> list[Change]:
         """All wanted options as changes of an object that does not exist yet."""
         return list(flatten(self.table, self.wanted))
+
+
+def _run_all(steps: t.Iterable[Step]) -> None:
+    for step in steps:
+        step.run()
+
+
+def changed(state: State, changes: t.Iterable[Change]) -> State:
+    """A state after changes; the one before stays as it was."""
+    after = copy.deepcopy(state)
+    for change in changes:
+        *folders, last = change.path
+        place = after
+        for part in folders:
+            place = place.setdefault(part, {})
+        if change.after is None:
+            place.pop(last, None)
+        else:
+            place[last] = change.after
+    return after
 
 
 def flatten(table: Table, wanted: State, path: Path = ()) -> t.Iterator[Change]:

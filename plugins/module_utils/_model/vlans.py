@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import typing as t
 
-from .quantities import ranges
+from .quantities import is_digits, ranges
 
 
 def vlan_id(value: int) -> int:
@@ -29,7 +29,7 @@ def vlan_numbers(values: t.Iterable[str]) -> list[int]:
     found: set[int] = set()
     for value in values:
         first, dash, last = str(value).partition("-")
-        if not first.isdigit() or (dash and not last.isdigit()):
+        if not is_digits(first) or (dash and not is_digits(last)):
             raise ValueError(f"expected a VLAN id such as 10 or a range such as 20-30, got {value!r}")
         low, high = int(first), int(last or first)
         if not 1 <= low <= high <= 4094:

@@ -10,7 +10,7 @@ import socket
 import struct
 import typing as t
 
-from .message import NLM_F_CREATE, NLM_F_EXCL, Socket, attribute, attributes, number
+from .message import NLM_F_CREATE, NLM_F_EXCL, Socket, attribute, attributes, ip, number, unpack
 
 RTM_NEWADDR, RTM_DELADDR, RTM_GETADDR = 20, 21, 22
 IFA_ADDRESS, IFA_LOCAL, IFA_FLAGS = 1, 2, 8
@@ -45,12 +45,12 @@ def list_addresses(sock: Socket, index: int = 0) -> list[Address]:
 
 
 def _address(entry: bytes) -> Address:
-    family, length, flags, scope, index = _IFADDR.unpack_from(entry)
+    family, length, flags, scope, index = unpack(_IFADDR, entry)
     found = attributes(entry, 8)
     raw = found.get(IFA_LOCAL) or found[IFA_ADDRESS]
     if IFA_FLAGS in found:
         flags = number(found[IFA_FLAGS])
-    return Address(index, f"{socket.inet_ntop(family, raw)}/{length}", scope, flags)
+    return Address(index, f"{ip(family, raw)}/{length}", scope, flags)
 
 
 def add_address(sock: Socket, index: int, cidr: str) -> None:

@@ -13,6 +13,7 @@ import struct
 import typing as t
 
 from .message import (
+    INTEGER,
     NLM_F_CREATE,
     NLM_F_EXCL,
     Attributes,
@@ -25,6 +26,7 @@ from .message import (
     number,
     string,
     text,
+    unpack,
 )
 
 RTM_NEWLINK, RTM_DELLINK, RTM_GETLINK = 16, 17, 18
@@ -77,8 +79,9 @@ class Link:
     __slots__ = ("_attributes", "_info", "flags", "index")
 
     def __init__(self, body: bytes) -> None:
-        self.index: int = struct.unpack_from("=i", body, 4)[0]
-        self.flags: int = struct.unpack_from("=I", body, 8)[0]
+        _family, _type, index, flags, _change = unpack(IFINFO, body)
+        self.index: int = index
+        self.flags: int = flags
         self._attributes = attributes(body, 16)
         self._info: Attributes | None = None
 
@@ -130,7 +133,7 @@ class Link:
     def peer_nsid(self) -> int | None:
         """Id of the other end's namespace as this namespace counts them; ``None``: it is in this one, too."""
         payload = self._attributes.get(LINK_NETNSID)
-        return None if payload is None else t.cast(int, struct.unpack("=i", payload)[0])
+        return None if payload is None else t.cast(int, unpack(INTEGER, payload)[0])
 
     @property
     def queues(self) -> tuple[int, int]:
@@ -147,7 +150,7 @@ class Link:
         """How IPv6 makes its link-local address; ``None`` where there is no IPv6."""
         families = attributes(self._attributes.get(AF_SPEC, b""))
         mode = attributes(families.get(AF_INET6, b"")).get(INET6_ADDR_GEN_MODE)
-        return None if mode is None else ADDRESS_MODES[number(mode)]
+        return None if mode is None else dict(enumerate(ADDRESS_MODES)).get(number(mode))
 
     @property
     def altnames(self) -> list[str]:
@@ -231,7 +234,7 @@ def namespace_id(sock: Socket, namespace: int) -> int | None:
     answer = sock.request(RTM_GETNSID, body)
     if answer is None:
         return None
-    found: int = struct.unpack("=i", attributes(answer, 4)[NETNSA_NSID])[0]
+    found: int = unpack(INTEGER, attributes(answer, 4)[NETNSA_NSID])[0]
     return None if found < 0 else found
 
 

@@ -14,8 +14,6 @@ import typing as t
 
 from .._kernel.namespace import inside
 
-Attributes = dict[int, bytes]
-
 NLM_F_REQUEST, NLM_F_ACK, NLM_F_DUMP = 0x01, 0x04, 0x300
 NLM_F_EXCL, NLM_F_CREATE = 0x200, 0x400
 NLM_F_DUMP_INTR, NLM_F_ACK_TLVS = 0x10, 0x200
@@ -28,6 +26,7 @@ _SO_NETNS_COOKIE = 71
 _NETLINK_CAP_ACK, _NETLINK_EXT_ACK, _NETLINK_GET_STRICT_CHK = 10, 11, 12
 _NLMSGERR_ATTR_MSG = 1
 _HEADER = struct.Struct("=IHHII")  # length, type, flags, sequence, port
+INTEGER = struct.Struct("=i")
 _ATTRIBUTE = struct.Struct("=HH")  # length, type
 _BUFFER = 1 << 18  # the kernel fills a dump's parts up to 32 KiB; one error with all its text fits, too
 
@@ -36,7 +35,43 @@ class NetlinkError(OSError):
     """The kernel refused a request; ``strerror`` holds its own words where it gave any."""
 
 
+class Garbled(NetlinkError):
+    """What the kernel sent is not as its headers say it would be."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(errno.EBADMSG, f"what the kernel sent is not understood: {what}")
+
+
 # --- attributes --------------------------------------------------------------
+
+
+class Attributes(dict[int, bytes]):
+    """Attribute type to payload."""
+
+    def __missing__(self, kind: int) -> bytes:
+        raise Garbled(f"there is no attribute {kind}")
+
+
+def unpack(form: struct.Struct, data: bytes, offset: int = 0) -> tuple[t.Any, ...]:
+    """The fields of a C structure.
+
+    :raises Garbled: there are fewer bytes.
+    """
+    try:
+        return form.unpack_from(data, offset)
+    except struct.error:
+        raise Garbled(f"expected {form.size} bytes, not {max(len(data) - offset, 0)}") from None
+
+
+def ip(family: int, raw: bytes) -> str:
+    """An IPv4 or IPv6 address as text.
+
+    :raises Garbled: it is neither.
+    """
+    try:
+        return socket.inet_ntop(family, raw)
+    except (OSError, ValueError):
+        raise Garbled(f"expected an address of family {family}, not {len(raw)} bytes") from None
 
 
 def attribute(kind: int, payload: bytes) -> bytes:
@@ -61,17 +96,23 @@ def text(value: str) -> bytes:
 
 
 def attributes(data: bytes, offset: int = 0) -> Attributes:
-    """Attribute type to payload; of repeated ones the last."""
-    return dict(each_attribute(data, offset))
+    """Attribute type to payload; of repeated ones the last.
+
+    :raises Garbled: an attribute has another length than there is room for.
+    """
+    return Attributes(each_attribute(data, offset))
 
 
 def each_attribute(data: bytes, offset: int = 0) -> t.Iterator[tuple[int, bytes]]:
-    """All attributes in their order, repeated ones, too."""
+    """All attributes in their order, repeated ones, too.
+
+    :raises Garbled: one has another length than there is room for.
+    """
     end = len(data)
     while offset + 4 <= end:
         length, kind = _ATTRIBUTE.unpack_from(data, offset)
-        if length < 4:
-            return
+        if not 4 <= length <= end - offset:
+            raise Garbled(f"an attribute of {length} bytes, where there are {end - offset}")
         yield kind & NLA_TYPE_MASK, data[offset + 4 : offset + length]
         offset += (length + 3) & ~3
 
@@ -167,6 +208,7 @@ class Socket:
             for kind, flags, content in self._receive():
                 whole = whole and not flags & NLM_F_DUMP_INTR
                 if kind == NLMSG_DONE:
+                    _raise_error(content, flags, 4)
                     return entries, whole
                 if kind == NLMSG_ERROR:
                     _raise_error(content, flags)
@@ -179,18 +221,20 @@ class Socket:
     def _receive(self) -> t.Iterator[tuple[int, int, bytes]]:
         data = self._socket.recv(_BUFFER)
         offset = 0
-        while offset + 16 <= len(data):
-            length, kind, flags, sequence, _port = _HEADER.unpack_from(data, offset)
+        while offset < len(data):
+            length, kind, flags, sequence, _port = unpack(_HEADER, data, offset)
+            if not 16 <= length <= len(data) - offset:
+                raise Garbled(f"a message of {length} bytes, where there are {len(data) - offset}")
             if sequence == self._sequence:  # else: the rest of a request that was given up
                 yield kind, flags, data[offset + 16 : offset + length]
             offset += (length + 3) & ~3
 
 
-def _raise_error(content: bytes, flags: int) -> None:
-    code = -struct.unpack_from("=i", content)[0]
-    if code == 0:
+def _raise_error(content: bytes, flags: int, attributes_at: int = 20) -> None:
+    code = -unpack(INTEGER, content)[0]
+    if code <= 0:
         return
-    said = attributes(content, 20).get(_NLMSGERR_ATTR_MSG) if flags & NLM_F_ACK_TLVS else None
+    said = attributes(content, attributes_at).get(_NLMSGERR_ATTR_MSG) if flags & NLM_F_ACK_TLVS else None
     words = os.strerror(code)
     raise NetlinkError(code, f"{words} ({string(said)})" if said else words)
 

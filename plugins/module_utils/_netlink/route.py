@@ -14,8 +14,9 @@ import struct
 import typing as t
 
 from .._kernel import files
+from .._model.quantities import is_digits
 from .library import iproute
-from .message import Attributes, NetlinkError, Socket, attribute, attributes, number
+from .message import Attributes, Garbled, NetlinkError, Socket, attribute, attributes, ip, number, unpack
 
 RTM_GETROUTE = 26
 # RTA_* of linux/rtnetlink.h
@@ -97,9 +98,9 @@ def route_to(sock: Socket, address: str, link: int = 0) -> Route | None:
 
 
 def _route(entry: bytes) -> Route:
-    family, length, _src, _tos, table, protocol, scope, kind, flags = _RTMSG.unpack_from(entry)
+    family, length, _src, _tos, table, protocol, scope, kind, flags = unpack(_RTMSG, entry)
     found = attributes(entry, _RTMSG.size)
-    destination = socket.inet_ntop(family, found.get(DST, bytes(4 if family == socket.AF_INET else 16)))
+    destination = ip(family, found.get(DST, bytes(4 if family == socket.AF_INET else 16)))
     return Route(
         family,
         f"{destination}/{length}",
@@ -119,8 +120,10 @@ def _nexthops(family: int, found: Attributes, flags: int) -> t.Iterator[Nexthop]
         return
     payload = found[MULTIPATH]
     offset = 0
-    while offset + _NEXTHOP.size <= len(payload):
-        length, own_flags, weight, link = _NEXTHOP.unpack_from(payload, offset)
+    while offset < len(payload):
+        length, own_flags, weight, link = unpack(_NEXTHOP, payload, offset)
+        if not _NEXTHOP.size <= length <= len(payload) - offset:
+            raise Garbled(f"a next hop of {length} bytes, where there are {len(payload) - offset}")
         inner = attributes(payload[offset + _NEXTHOP.size : offset + length])
         yield Nexthop(_gateway(family, inner), link, weight + 1, own_flags & _SET_FLAGS)
         offset += (length + 3) & ~3
@@ -133,7 +136,7 @@ def _gateway(family: int, found: Attributes) -> str:
 
 
 def _ip(family: int, raw: bytes | None) -> str:
-    return socket.inet_ntop(family, raw) if raw else ""
+    return ip(family, raw) if raw else ""
 
 
 def table_number(value: str) -> int:
@@ -141,7 +144,7 @@ def table_number(value: str) -> int:
 
     :raises ValueError: there is no such name, or no such number.
     """
-    if value.isdecimal():
+    if is_digits(value):
         found: int | None = int(value)
     else:
         found = TABLES.get(value, _named_tables().get(value))
@@ -159,7 +162,7 @@ def _named_tables() -> dict[str, int]:
         more = [f"{path}.d/{name}" for name in files.list_directory(f"{path}.d") if name.endswith(".conf")]
         for file in (path, *more):
             for words in re.findall(r"^\s*(\w+)\s+(\S+)", files.read_text(file) or "", re.MULTILINE):
-                if words[0].isdecimal():
+                if is_digits(words[0]):
                     named[words[1]] = int(words[0])
     return named
 

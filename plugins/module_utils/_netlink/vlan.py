@@ -10,7 +10,7 @@ import struct
 import typing as t
 
 from .link import AF_BRIDGE, AF_SPEC, IFINFO
-from .message import Socket, attribute, attributes, each_attribute, nested
+from .message import Socket, attribute, attributes, each_attribute, nested, unpack
 
 RTM_GETLINK, RTM_SETLINK, RTM_DELLINK = 18, 19, 17
 EXT_MASK = 29
@@ -37,7 +37,7 @@ def list_vlans(sock: Socket) -> dict[int, list[Vlan]]:
     """
     vlans = {}
     for entry in sock.dump(RTM_GETLINK, IFINFO.pack(AF_BRIDGE, 0, 0, 0, 0) + _COMPRESSED_VLANS):
-        index: int = struct.unpack_from("=i", entry, 4)[0]
+        index: int = unpack(IFINFO, entry)[2]
         vlans[index] = list(decode_vlans(attributes(entry, 16).get(AF_SPEC, b"")))
     return vlans
 
@@ -48,7 +48,7 @@ def decode_vlans(data: bytes) -> t.Iterator[Vlan]:
     for kind, payload in each_attribute(data):
         if kind != BRIDGE_VLAN_INFO:
             continue
-        flags, vid = _INFO.unpack(payload)
+        flags, vid = unpack(_INFO, payload)
         if flags & RANGE_BEGIN:
             first = vid
             continue

@@ -40,6 +40,7 @@ class _Comparison:
 
     def __init__(self, resource: Resource) -> None:
         self.exact = resource.exact
+        self.everything = resource.everything
         self.originals = resource.originals
 
     def table(self, table: Table, wanted: State, live: State, applied: State, path: Path) -> t.Iterator[Change]:
@@ -76,7 +77,7 @@ class _Comparison:
 
     def mapping(self, field: Field, wanted: State, live: State, applied: State, path: Path) -> t.Iterator[Change]:
         """Compare a free ``dict`` key by key."""
-        for key in {**applied, **wanted}:
+        for key in {**applied, **wanted, **(live if self.everything else {})}:
             goal, was = wanted.get(key, _NOTHING), applied.get(key, _NOTHING)
             yield from self.value(field, goal, live.get(key), was, (*path, Key(key)))
 

@@ -105,12 +105,10 @@ def stale(plan: Plan, store: Store) -> Record | None:
     resource = plan.resource
     if resource.absent or not resource.observed.owned:
         return None
-    last = store.load(resource.key)
-    if last is not None and not last.concerns(resource):
-        last = None
-    changes = [change for step in plan.steps for change in step.changes]
-    record = next_record(last, resource, changes)
-    return None if record == last else record
+    if plan.record is None and plan.drift:  # nobody knows what of it we ever applied
+        return None
+    record = next_record(plan.record, resource, plan.steps)
+    return None if record == store.load(resource.key) else record
 
 
 def _drift_warnings(plans: t.Sequence[Plan]) -> t.Iterator[str]:

@@ -26,6 +26,7 @@ class Plan(t.NamedTuple):
     steps: tuple[Step, ...]
     live: State | None  #: what was observed when the plan was made
     drift: tuple[Change, ...] = ()  #: differences that ``on_drift`` keeps from being repaired
+    record: Record | None = None  #: what was applied last to this object, or to the one whose place it takes
 
     @property
     def changed(self) -> bool:
@@ -89,7 +90,7 @@ def make_plan(resource: Resource, record: Record | None) -> Plan:
         changes = _as_drift(changes)
     tolerated = _tolerated(resource, [change for change in changes if change.reason == DRIFT])
     changes = [change for change in changes if change not in tolerated]
-    return Plan(resource, tuple(_guarded(resource, _steps(resource, changes))), live, tuple(tolerated))
+    return Plan(resource, tuple(_guarded(resource, _steps(resource, changes))), live, tuple(tolerated), record)
 
 
 def _steps(resource: Resource, changes: list[Change]) -> list[Step]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import typing as t
 
 from .._model.field import Path, State, Table
-from .._model.resource import Change, Key, Resource, path_text
+from .._model.resource import ADOPT, Key, Resource, Step, path_text
 
 
 class Record(t.NamedTuple):
@@ -32,26 +32,32 @@ class Record(t.NamedTuple):
         return not resource.observed.exists or resource.is_known_as(self.identity)
 
 
-def next_record(last: Record | None, resource: Resource, changes: t.Iterable[Change]) -> Record:
+def next_record(last: Record | None, resource: Resource, steps: t.Sequence[Step]) -> Record:
     """The record after the resource was brought to its wanted state.
 
     :param last: the record before, of the same object.
-    :param changes: what was changed.
+    :param steps: what was done.
     """
-    known = set(leaves(resource.table, last.options)) if last else set()
+    known = {option for option, _value in leaves(resource.table, last.options)} if last else set()
+    ours = dict(leaves(resource.table, resource.wanted))
     originals = dict(last.originals) if last else {}
+    changes = [change for step in steps for change in step.changes]
     for change in changes:
         if change.before is not None and change.option not in known:
             originals.setdefault(change.option, change.before)
+    if last is not None or any(step.action == ADOPT for step in steps):
+        touched = {change.option for change in changes}
+        for option, value in ours.items():  # what was there already when it was asked for, somebody else had set
+            if option not in known and option not in touched:
+                originals.setdefault(option, value)
     for option, value in resource.noticed.items():
         originals.setdefault(option, value)
-    ours = set(leaves(resource.table, resource.wanted))
     kept = {option: value for option, value in originals.items() if option in ours}
     return Record(resource.wanted, kept, resource.observed.identity or {})
 
 
-def leaves(table: Table, state: State, path: Path = ()) -> t.Iterator[str]:
-    """Path texts of all single values in a state."""
+def leaves(table: Table, state: State, path: Path = ()) -> t.Iterator[tuple[str, t.Any]]:
+    """Path text and value of all single values in a state."""
     for field in table.stateful():
         value, here = state.get(field.name), (*path, field.name)
         if value is None:
@@ -62,6 +68,6 @@ def leaves(table: Table, state: State, path: Path = ()) -> t.Iterator[str]:
         elif field.table is not None and field.type == "dict":
             yield from leaves(field.table, value, here)
         elif field.mapping:
-            yield from (path_text((*here, Key(key))) for key in value)
+            yield from ((path_text((*here, Key(key))), item) for key, item in value.items())
         else:
-            yield path_text(here)
+            yield path_text(here), value

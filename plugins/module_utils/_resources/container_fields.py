@@ -18,6 +18,7 @@ from .._kernel.capability import NAMES as CAPABILITY_NAMES
 from .._kernel.sysctl import canonical_value, parameter_path
 from .._model.field import RECREATE, RESTART, Field, State, Table
 from .._model.names import container_name, netns_reference
+from .._model.quantities import is_digits
 from .._runtime.spec import CAPABILITIES, MASKED_PATHS, MOUNTS, READONLY_PATHS, Spec, annotate, annotation
 
 #: Devices that a container may use: making any, using those that every container has.
@@ -111,7 +112,7 @@ def _net_namespace(value: str) -> str:
     if value in (_PRIVATE, _HOST):
         return value
     reference = netns_reference(value)
-    return f"/proc/{reference}/ns/net" if reference.isdigit() else reference.removeprefix(_NETNS_DIRECTORY)
+    return f"/proc/{reference}/ns/net" if is_digits(reference) else reference.removeprefix(_NETNS_DIRECTORY)
 
 
 def capability_names(values: t.Sequence[str]) -> list[str]:
@@ -157,7 +158,7 @@ def _rlimit(value: t.Any) -> str:
 def _rlimit_number(word: str) -> int:
     if word in ("unlimited", "infinity", "-1"):
         return _UNLIMITED
-    if not word.isdigit():
+    if not is_digits(word):
         raise ValueError(f"expected a number, SOFT:HARD or unlimited, got {word!r}")
     return int(word)
 

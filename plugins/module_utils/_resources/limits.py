@@ -20,7 +20,7 @@ from .._cgroup import settings
 from .._kernel import files
 from .._model.errors import OptionError
 from .._model.field import Field, State, Table
-from .._model.quantities import MAX, between, count_or_max, number_set, size_or_max
+from .._model.quantities import MAX, between, count_or_max, is_digits, number_set, size_or_max
 
 if t.TYPE_CHECKING:
     from .._cgroup.group import Group
@@ -65,7 +65,7 @@ def _cpu_max(value: str) -> str:
     words = value.replace("/", " ").split()
     if len(words) == 1:
         quota, period = _quota(words[0], value), _PERIOD
-    elif len(words) == 2 and words[1].isdigit():
+    elif len(words) == 2 and is_digits(words[1]):
         quota, period = _microseconds(words[0], value), int(words[1])
     else:
         raise _no_cpu_max(value)
@@ -90,7 +90,7 @@ def _quota(word: str, value: str) -> int | None:
 def _microseconds(word: str, value: str) -> int | None:
     if word.lower() in (MAX, "infinity", "-1"):
         return None
-    if not word.isdigit():
+    if not is_digits(word):
         raise _no_cpu_max(value)
     return int(word)
 
@@ -215,7 +215,7 @@ def _class_id(value: str) -> int:
 
 def _priorities(values: t.Mapping[str, t.Any]) -> State:
     for name, value in values.items():
-        if not str(value).isdigit():
+        if not is_digits(str(value)):
             raise ValueError(f"expected whole numbers as priorities, got {value!r} for {name}")
     return {str(name): int(value) for name, value in values.items()}
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import signal
 
+from .._model.quantities import is_digits
+
 
 def signal_number(value: str) -> int:
     """The number of a signal by its name, with or without ``SIG``, by its number, or as ``RTMIN+3``.
@@ -16,10 +18,10 @@ def signal_number(value: str) -> int:
     """
     words = str(value).upper().removeprefix("SIG")
     base, plus, offset = words.partition("+")
-    if words.isdigit() and 0 < int(words) < signal.NSIG:
+    if is_digits(words) and 0 < int(words) < signal.NSIG:
         return int(words)
     found = getattr(signal, f"SIG{base}", None)
-    if not isinstance(found, signal.Signals) or (plus and (base != "RTMIN" or not offset.isdigit())):
+    if not isinstance(found, signal.Signals) or (plus and (base != "RTMIN" or not is_digits(offset))):
         raise ValueError(f"expected a signal such as SIGTERM, HUP, 15 or SIGRTMIN+3, got {value!r}")
     number = found.value + int(offset or 0)
     if number >= signal.NSIG:

@@ -13,6 +13,7 @@ import typing as t
 
 from .._kernel.path import read_file
 from .._model.errors import NsfleetError
+from .._model.quantities import is_digits
 
 _LARGEST_ID = 2**32 - 2
 
@@ -36,22 +37,22 @@ def resolve(root: int, user: str, groups: t.Sequence[str] = ()) -> User:
     name, colon, group = user.partition(":")
     try:
         entry = _find(root, "/etc/passwd", name, 2)
-        uid = _number(name) if name.isdigit() else int(_there(entry, "user", name)[2])
-        gid = _gid(root, group) if colon else int(entry[3]) if entry else 0
+        uid = _number(name) if is_digits(name) else _number(_there(entry, "user", name)[2])
+        gid = _gid(root, group) if colon else _number(entry[3]) if entry else 0
         return User(uid, gid, tuple(_gid(root, word) for word in groups))
     except (OSError, ValueError, IndexError) as error:
         raise NsfleetError(f"user {user!r} of the container: {error}") from error
 
 
 def _gid(root: int, group: str) -> int:
-    if group.isdigit():
+    if is_digits(group):
         return _number(group)
-    return int(_there(_find(root, "/etc/group", group, 2), "group", group)[2])
+    return _number(_there(_find(root, "/etc/group", group, 2), "group", group)[2])
 
 
 def _number(word: str) -> int:
-    if int(word) > _LARGEST_ID:
-        raise ValueError(f"expected a number up to {_LARGEST_ID}")
+    if not is_digits(word) or int(word) > _LARGEST_ID:
+        raise ValueError(f"expected a number of 0 to {_LARGEST_ID}, got {word!r}")
     return int(word)
 
 
@@ -63,7 +64,7 @@ def _there(entry: list[str] | None, what: str, name: str) -> list[str]:
 
 def _find(root: int, path: str, word: str, number: int) -> list[str] | None:
     """The entry of a name, or the first one of a number."""
-    column = number if word.isdigit() else 0
+    column = number if is_digits(word) else 0
     for line in (read_file(root, path) or "").splitlines():
         fields = line.split(":")
         if len(fields) > number and fields[column] == word:

@@ -1,0 +1,385 @@
+# Copyright (c) 2026, the nsfleet.linux authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From options to an OCI bundle and back; users from hostile files; signals; what the runtime's archive holds."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+import typing as t
+import zipfile
+
+import pytest
+from ansible_collections.nsfleet.linux.plugins.module_utils._kernel import capability
+from ansible_collections.nsfleet.linux.plugins.module_utils._kernel.path import LARGEST
+from ansible_collections.nsfleet.linux.plugins.module_utils._model.errors import InvalidOptions, NsfleetError
+from ansible_collections.nsfleet.linux.plugins.module_utils._resources.container import Container
+from ansible_collections.nsfleet.linux.plugins.module_utils._resources.container_fields import FIELDS
+from ansible_collections.nsfleet.linux.plugins.module_utils._runtime import (
+    archive,
+    bundle,
+    command,
+    mounts,
+    signals,
+    spec,
+    usernamespace,
+    users,
+)
+from hypothesis import given
+from hypothesis import strategies as st
+
+Options = dict[str, t.Any]
+BASE: Options = {"name": "web", "state": "started", "rootfs": "/srv/web", "command": ["nginx"]}
+
+
+def composed(**options: t.Any) -> spec.Spec:
+    """The bundle's description of options."""
+    return Container({**BASE, **options}).compose()
+
+
+def refused(**options: t.Any) -> list[str]:
+    """Paths of the options that are refused."""
+    with pytest.raises(InvalidOptions) as caught:
+        Container({**BASE, **options})
+    return sorted(error.option for error in caught.value.errors)
+
+
+def namespaces(**options: str) -> Options:
+    """The option, as Ansible's own validation leaves it."""
+    names = ("mount", "pid", "ipc", "uts", "net", "cgroup", "user", "time")
+    return {name: options.get(name, "host" if name in ("user", "time") else "private") for name in names}
+
+
+# --- the description ------------------------------------------------------------------------
+
+
+def test_a_container_has_six_namespaces_of_its_own_and_is_hardened() -> None:
+    found = composed()
+    kinds = {entry["type"] for entry in found["linux"]["namespaces"]}
+    assert kinds == {"mount", "pid", "ipc", "uts", "network", "cgroup"}
+    assert found["process"]["noNewPrivileges"] is True
+    assert "CAP_SYS_ADMIN" not in found["process"]["capabilities"]["bounding"]
+    assert found["process"]["capabilities"].get("ambient", []) == []
+    assert "/proc/kcore" in found["linux"]["maskedPaths"]
+    assert "/proc/sys" in found["linux"]["readonlyPaths"]
+    assert found["hostname"] == "web"
+    assert [entry["destination"] for entry in found["mounts"]][:2] == ["/proc", "/dev"]
+    spec.check(found)
+
+
+def test_namespaces_are_new_shared_or_joined() -> None:
+    found = composed(namespaces=namespaces(pid="host", ipc="/proc/7/ns/ipc", net="web"))
+    entries = {entry["type"]: entry.get("path") for entry in found["linux"]["namespaces"]}
+    assert entries == {
+        "mount": None, "ipc": "/proc/7/ns/ipc", "uts": None, "network": "/run/netns/web", "cgroup": None,
+    }  # fmt: skip
+
+
+def test_capabilities_are_the_default_ones_with_and_without() -> None:
+    sets = composed(cap_add=["net_admin"], cap_drop=["CAP_MKNOD"], cap_ambient=["net_admin"])["process"]["capabilities"]
+    assert set(sets["bounding"]) == (set(spec.CAPABILITIES) | {"CAP_NET_ADMIN"}) - {"CAP_MKNOD"}
+    assert sets["bounding"] == sets["permitted"] == sets["effective"]
+    assert sets["ambient"] == sets["inheritable"] == ["CAP_NET_ADMIN"]
+    assert composed(cap_drop=["ALL"])["process"]["capabilities"]["bounding"] == []
+
+
+@pytest.mark.parametrize(
+    ("options", "paths"),
+    [
+        ({"command": []}, ["command"]),
+        ({"rootfs": None}, ["rootfs"]),
+        ({"rootfs": "srv"}, ["rootfs"]),
+        ({"namespaces": namespaces(pid="shared")}, ["namespaces.pid"]),
+        ({"namespaces": namespaces(mount="host")}, ["rootfs"]),
+        ({"namespaces": namespaces(uts="host"), "hostname": "x"}, ["hostname"]),
+        (
+            {"namespaces": namespaces(net="host"), "sysctls": {"net.ipv4.ip_forward": 1}},
+            ["sysctls[net.ipv4.ip_forward]"],
+        ),
+        ({"namespaces": namespaces(user="private")}, ["gid_mappings", "uid_mappings"]),
+        ({"uid_mappings": [{"container_id": 0, "host_id": 1, "size": 1}]}, ["uid_mappings"]),
+        ({"idmap": True}, ["idmap"]),
+        ({"time_offsets": {"monotonic": 5.0, "boottime": 0.0}}, ["time_offsets"]),
+        ({"cap_add": ["NET_ADMIN", "NO_SUCH"]}, ["cap_add[1]"]),
+        ({"rlimits": {"nofiles": 1}}, ["rlimits"]),
+        ({"rlimits": {"nofile": "9:5"}}, ["rlimits"]),
+        ({"rlimits": {"nofile": "\u00b2"}}, ["rlimits"]),
+        ({"sysctls": {"kernel.panic": 1}}, ["sysctls"]),
+        ({"oom_score_adj": 1001}, ["oom_score_adj"]),
+        ({"stop_signal": "SIGNOPE"}, ["stop_signal"]),
+        ({"env": {"A=B": "c"}}, ["env"]),
+        ({"user": "a:b:c"}, ["user"]),
+        ({"masked_paths": ["proc"]}, ["masked_paths[0]"]),
+        ({"mounts": [{"destination": "data"}]}, ["mounts[0].destination"]),
+        ({"mounts": [{"destination": "/a"}, {"destination": "/a/"}]}, ["mounts[1].destination"]),
+        ({"command": None, "hostname": "x", "rootfs": None}, ["hostname"]),
+    ],
+)
+def test_what_makes_no_sense_is_refused_by_the_path_of_its_option(options: Options, paths: list[str]) -> None:
+    assert refused(**options) == paths
+
+
+MOUNT = {"type": "bind", "source": "/a", "options": ["ro"]}
+OPTIONS = st.fixed_dictionaries(
+    {},
+    optional={
+        "overlay": st.sampled_from(("none", "disk", "tmpfs")),
+        "read_only": st.booleans(),
+        "command": st.lists(st.text("ab =\n"), min_size=1, max_size=3),
+        "env": st.dictionaries(st.text("ABC_", min_size=1, max_size=3), st.text("ab= \n", max_size=4), max_size=3),
+        "cwd": st.sampled_from(("/", "/srv")),
+        "user": st.sampled_from(("0", "nginx", "1:2")),
+        "groups": st.lists(st.sampled_from(("www", "7")), max_size=2, unique=True),
+        "no_new_privs": st.booleans(),
+        "cap_ambient": st.lists(st.sampled_from(("CAP_KILL", "CAP_CHOWN")), max_size=2, unique=True).map(sorted),
+        "rlimits": st.dictionaries(
+            st.sampled_from(("nofile", "core")), st.sampled_from(("1:2", "unlimited:unlimited"))
+        ),
+        "oom_score_adj": st.integers(-1000, 1000),
+        "stop_timeout": st.floats(0, 99).map(lambda seconds: round(seconds, 3)),
+        "stop_signal": st.sampled_from(("SIGTERM", "SIGRTMIN+3")),
+        "restart_policy": st.sampled_from(("no", "always")),
+        "restart_max": st.integers(0, 9),
+        "labels": st.dictionaries(st.sampled_from(("a", "b")), st.text("xy"), max_size=2),
+        "mounts": st.lists(st.sampled_from(("/data", "/proc")), max_size=2, unique=True).map(
+            lambda places: [{"destination": place, **MOUNT} for place in places]
+        ),
+    },
+)
+
+
+@given(OPTIONS)
+def test_the_bundle_gives_the_options_back(options: Options) -> None:
+    container = Container({**BASE, **options})
+    found = container.compose()
+    spec.check(found)
+    for field in FIELDS:
+        if field.name in options and field.read is not None:
+            assert field.read(found) == container.wanted[field.name], field.name
+
+
+def test_what_would_not_be_honoured_is_refused_with_its_place() -> None:
+    found = composed()
+    found["linux"]["seccomp"] = {}
+    found["hooks"] = {"prestart": []}
+    found["mounts"][1]["uidMappings"] = []
+    with pytest.raises(NsfleetError, match=r"not supported: linux\.seccomp, mounts\[1\]\.uidMappings, hooks"):
+        spec.check(found)
+    with pytest.raises(NsfleetError, match=r"process\.terminal"):
+        spec.check({"process": {"terminal": True}})
+
+
+def test_only_what_needs_another_start_makes_another_digest(tmp_path: pathlib.Path, monkeypatch: t.Any) -> None:
+    monkeypatch.setattr(bundle, "DIRECTORY", str(tmp_path / "lib" / "containers"))
+
+    def digest(**options: t.Any) -> str:
+        place = bundle.Bundle("web")
+        place.write(composed(**options))
+        return place.digest
+
+    plain = digest()
+    for live in (
+        {"hostname": "other"},
+        {"restart_policy": "always"},
+        {"rlimits": {"nofile": "5"}},
+        {"labels": {"a": "b"}},
+    ):
+        assert digest(**live) == plain
+    for restart in ({"command": ["other"]}, {"read_only": True}, {"user": "5"}, {"env": {"A": "b"}}):
+        assert digest(**restart) != plain
+    assert bundle.names() == ["web"]
+    assert (tmp_path / "lib/containers/web").stat().st_mode & 0o777 == 0o700
+
+
+def test_a_damaged_bundle_is_an_error_for_people(tmp_path: pathlib.Path, monkeypatch: t.Any) -> None:
+    monkeypatch.setattr(bundle, "DIRECTORY", str(tmp_path))
+    (tmp_path / "web").mkdir()
+    for text in ("", "{", "\0"):
+        (tmp_path / "web/config.json").write_text(text)
+        with pytest.raises(NsfleetError, match=r"web/config\.json: "):
+            assert bundle.Bundle("web").spec
+
+
+# --- mounts, capabilities, ids -----------------------------------------------------------------
+
+
+def test_options_of_mounts_are_told_apart() -> None:
+    found = mounts.parse_options(["rbind", "ro", "nosuid", "rprivate", "size=64k", "noswap", "defaults", "idmap"])
+    assert (found.bind, found.recursive, found.idmap) == (True, True, True)
+    assert found.filesystem == {"size": "64k", "noswap": None}
+    assert len(found.propagation) == 1
+    assert mounts.parse_options(["ro", "rw"]).attributes == 0
+    assert mounts.parse_options(["ro", "rw"]).cleared == mounts.parse_options(["rw"]).cleared != 0
+    assert mounts.parse_options(["rw", "ro"]) == mounts.parse_options(["ro"])
+
+
+def test_capabilities_have_the_numbers_of_the_kernel() -> None:
+    assert capability.mask(["CAP_CHOWN", "CAP_SYS_ADMIN", "CAP_CHECKPOINT_RESTORE"]) == 1 | 1 << 21 | 1 << 40
+    with open("/proc/sys/kernel/cap_last_cap", encoding="ascii") as file:
+        assert len(capability.NAMES) >= int(file.read()) + 1
+
+
+@given(st.integers(0, 30))
+def test_ids_are_mapped_as_the_kernel_does(number: int) -> None:
+    mappings = [{"containerID": 0, "hostID": 1000, "size": 10}, {"containerID": 20, "hostID": 5, "size": 1}]
+    if number < 10:
+        assert usernamespace.on_host(mappings, number) == 1000 + number
+    elif number == 20:
+        assert usernamespace.on_host(mappings, number) == 5
+    else:
+        with pytest.raises(KeyError):
+            usernamespace.on_host(mappings, number)
+    assert usernamespace.on_host([], number) == number
+
+
+# --- users ---------------------------------------------------------------------------------------
+
+PASSWD = "root:x:0:0::/root:/bin/sh\nnginx:x:33:34::/:/x\n12:x:99:98::/:/x\ntwin:x:33:77::/:/x\nbroken\n"
+PASSWD += "bad:x:a:b::\nhuge:x:4294967295:0::\nshort:x:5\nnegative:x:-1:0::\n"
+GROUP = "root:x:0:\nwww:x:44:nginx\n12:x:97:\nbad:x:z:\n"
+
+
+class Root:
+    """A root directory of a container."""
+
+    def __init__(self, folder: pathlib.Path) -> None:
+        self.folder = folder
+        (folder / "etc").mkdir()
+        self.passwd, self.group = folder / "etc/passwd", folder / "etc/group"
+        self.passwd.write_text(PASSWD)
+        self.group.write_text(GROUP)
+
+    def resolve(self, user: str, *groups: str) -> users.User:
+        """A user of the container."""
+        fd = os.open(self.folder, os.O_PATH | os.O_DIRECTORY)
+        try:
+            return users.resolve(fd, user, groups)
+        finally:
+            os.close(fd)
+
+
+@pytest.fixture
+def root(tmp_path: pathlib.Path) -> Root:
+    """A root with users."""
+    return Root(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("user", "expected"),
+    [
+        ("root", (0, 0)), ("nginx", (33, 34)), ("nginx:www", (33, 44)), ("nginx:7", (33, 7)), ("33", (33, 34)),
+        ("1000", (1000, 0)), ("1000:1000", (1000, 1000)), ("12", (12, 0)), ("4294967294", (4294967294, 0)),
+    ],
+)  # fmt: skip
+def test_users_are_looked_up_and_digits_are_numbers(root: Root, user: str, expected: tuple[int, int]) -> None:
+    assert root.resolve(user)[:2] == expected
+
+
+def test_groups_are_looked_up(root: Root) -> None:
+    assert root.resolve("root", "www", "12", "7").groups == (44, 12, 7)
+
+
+@pytest.mark.parametrize(
+    "user",
+    [
+        "nobody",
+        "broken",
+        "bad",
+        "huge",
+        "short",
+        "negative",
+        "root:nobody",
+        "root:bad",
+        "4294967295",
+        "0:4294967295",
+        "\u00b2",
+        "",
+        ":0",
+        "-1",
+    ],
+)
+def test_users_that_there_are_not_are_errors_that_name_them(root: Root, user: str) -> None:
+    with pytest.raises(NsfleetError, match=r"user .* of the container: ") as caught:
+        root.resolve(user)
+    assert "invalid literal" not in str(caught.value)
+
+
+def test_hostile_files_hurt_nobody(root: Root, tmp_path: pathlib.Path) -> None:
+    outside = tmp_path.parent / "outside"
+    outside.write_text("evil:x:0:0::/:/x\n")
+    for make in (
+        lambda path: path.symlink_to(outside),
+        lambda path: path.symlink_to("../../../../../../etc/hosts"),
+        os.mkfifo,
+        lambda path: os.mknod(path, 0o20666, os.makedev(1, 5)),
+        lambda path: path.symlink_to("passwd"),
+        lambda path: path.mkdir(),
+        lambda path: path.write_bytes(b"x" * (LARGEST + 1)),
+    ):
+        if root.passwd.is_dir() and not root.passwd.is_symlink():
+            root.passwd.rmdir()
+        else:
+            root.passwd.unlink()
+        make(root.passwd)
+        with pytest.raises(NsfleetError, match="user 'evil' of the container"):
+            root.resolve("evil")
+
+
+def test_a_root_without_files_has_numbers_only(root: Root) -> None:
+    root.passwd.unlink()
+    root.group.unlink()
+    assert root.resolve("5:6", "7") == users.User(5, 6, (7,))
+    with pytest.raises(NsfleetError, match="has no user 'root'"):
+        root.resolve("root")
+
+
+@given(st.binary(max_size=60) | st.text("0123456789:-\n", max_size=20).map(str.encode))
+def test_no_passwd_file_makes_more_than_an_error(content: bytes) -> None:
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+        here = Root(pathlib.Path(folder))
+        here.passwd.write_bytes(b"a:x:" + content)
+        with contextlib.suppress(NsfleetError):
+            found = here.resolve("a")
+            assert 0 <= found.uid < 2**32 - 1
+            assert 0 <= found.gid < 2**32 - 1
+
+
+# --- signals and the archive ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("words", "name", "number"),
+    [("term", "SIGTERM", 15), ("SIGKILL", "SIGKILL", 9), ("15", "SIGTERM", 15), ("RTMIN+3", "SIGRTMIN+3", 37),
+     ("37", "SIGRTMIN+3", 37), ("rtmin", "SIGRTMIN", 34), ("RTMAX", "SIGRTMIN+30", 64)],
+)  # fmt: skip
+def test_signals_have_one_name(words: str, name: str, number: int) -> None:
+    assert (signals.signal_name(words), signals.signal_number(words)) == (name, number)
+
+
+@pytest.mark.parametrize(
+    "words", ["", "0", "65", "-1", "SIG", "NOPE", "TERM+1", "RTMIN+", "RTMIN+x", "RTMIN+31", "SIG_DFL"]
+)
+def test_what_is_no_signal_is_refused(words: str) -> None:
+    with pytest.raises(ValueError, match="expected a signal"):
+        signals.signal_name(words)
+
+
+def test_the_archive_holds_all_that_its_modules_import(tmp_path: pathlib.Path) -> None:
+    data = archive._archive(archive._sources())
+    assert data == archive._archive(archive._sources()), "the same sources make another archive"
+    path = tmp_path / "nsrun.pyz"
+    path.write_bytes(data)
+    names = zipfile.ZipFile(io.BytesIO(data)).namelist()
+    assert {f"nsrun/{name.replace('.', '/')}.py" for name in command.MODULES} <= set(names)
+    code = "import importlib, sys; sys.path[:] = [sys.argv[1], *sys.path]\n" + "\n".join(
+        f"importlib.import_module('nsrun.{name}')" for name in command.MODULES
+    )
+    subprocess.run([sys.executable, "-I", "-S", "-c", code, str(path)], check=True, cwd="/")
+    done = subprocess.run([sys.executable, "-I", "-S", str(path), "x"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (2, "usage: nsrun monitor NAME\n")
