@@ -14,7 +14,7 @@ from .._cgroup.group import ABOVE, OURS, Group, Joined
 from .._cgroup.hierarchy import CONTROLLERS, Host, detect
 from .._kernel import process
 from .._model.errors import InvalidOptions, NsfleetError, OptionError
-from .._model.field import RECREATE, Field, State, Table
+from .._model.field import RECREATE, STAYS, Field, State, Table
 from .._model.names import cgroup_name
 from .._model.quantities import MAX, between, count_or_max
 from .._model.resource import CREATE, DELETE, SET, Change, Observation, Resource, Step
@@ -85,7 +85,7 @@ DELEGATE = Table(
 TABLE = Table(
     (
         Field("name", required=True, canonical=cgroup_name, stateful=False),
-        Field("controllers", "list", elements="str", canonical=_controllers),
+        Field("controllers", "list", elements="str", canonical=_controllers, revert=STAYS),
         *limits.LIMITS,
         Field("max_depth", canonical=_levels, revert=MAX, write="cgroup.max.depth"),
         Field("max_descendants", canonical=_levels, revert=MAX, write="cgroup.max.descendants"),
@@ -93,7 +93,7 @@ TABLE = Table(
         Field("type", choices=("domain", "threaded"), revert="domain", effect=RECREATE, write="cgroup.type"),
         Field("settings", "dict", canonical=_raw),
         Field("delegate", "dict", table=DELEGATE),
-        Field("processes", "list", elements="int", canonical=_pids),
+        Field("processes", "list", elements="int", canonical=_pids, revert=STAYS),
         Field("frozen", "bool", revert=False),
         Field("kill", "bool", default=False, stateful=False),
         *POLICY,
