@@ -39,3 +39,6 @@ def wipe() -> None:
         if link["ifname"] not in ("lo", "eth0"):
             subprocess.run(["ip", "link", "delete", link["ifname"]], capture_output=True, check=False)
     world.sh("nft flush ruleset; rm -rf /run/nsfleet /etc/netns")
+    world.sh(
+        "find /sys/fs/cgroup -depth -type d '(' -path '*/nsfleet*/*' -o -name 'nsfleet*' ')' -exec rmdir {} + || true"
+    )

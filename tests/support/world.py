@@ -21,7 +21,16 @@ VOLATILE = frozenset({
     "stats64", "tcn_timer", "tentative", "topology_change", "topology_change_timer", "valid_life_time",
 })  # fmt: skip
 #: How names of files in cgroupfs end that can be written, yet hold what the kernel counts.
-COUNTERS = ("failcnt", "peak", "usage", "usage_in_bytes", "cpu.pressure", "io.pressure", "irq.pressure", "memory.pressure")
+COUNTERS = (
+    "failcnt",
+    "peak",
+    "usage",
+    "usage_in_bytes",
+    "cpu.pressure",
+    "io.pressure",
+    "irq.pressure",
+    "memory.pressure",
+)
 #: Flags that follow a link's carrier up to a second later.
 LATE = frozenset({"NO-CARRIER", "linkdown"})
 #: What IPv6 makes by itself of a link that is up, up to two seconds later.

@@ -128,7 +128,7 @@ class Cgroup(Resource):
         if errors:
             raise InvalidOptions(errors)
         self.group = Group(self.name, self.host or detect())
-        needed = {*self.wanted.get("controllers", ()), *limits.controllers(self.wanted)}
+        needed = {*self.wanted.get("controllers", ()), *limits.controllers(self.wanted), *self._raw_controllers()}
         if needed:
             self.wanted["controllers"] = sorted(needed)
         #: Where processes were that this run moved into the group: files to write their ids to.
@@ -145,6 +145,10 @@ class Cgroup(Resource):
             for file in self.wanted.get("settings", ())
             if file in given
         ]
+
+    def _raw_controllers(self) -> set[str]:
+        """Controllers that raw settings need."""
+        return {settings.controller_of(file) for file in self.wanted.get("settings", ())} & {*self.group.host.controllers()}
 
     @property
     def key(self) -> str:
@@ -177,8 +181,7 @@ class Cgroup(Resource):
         )
         named = {**self.applied, **self.wanted}
         for name, value in found.items():
-            asked = name in self.wanted or (name in named and value)
-            if everything or asked or value not in _NEUTRAL[name]:
+            if everything or name in named or value not in _NEUTRAL[name]:
                 state[name] = value
         return {name: value for name, value in state.items() if value is not None}
 
@@ -268,14 +271,19 @@ class Cgroup(Resource):
         elif option == "settings":
             self._write_setting(change.path[1], after)
         else:
-            text = after if isinstance(after, str) else "1" if after else "0"
-            self.group.write(_FILES[option], text)
+            self._write_file(option, after)
 
     def delegate(self, changes: t.Iterable[Change]) -> None:
         """Give the group to a user and a group of users."""
         ids = dict(zip(("uid", "gid"), self.group.owner() or (0, 0)))
         ids.update({change.path[1]: change.after for change in changes})
         self.group.delegate(ids["uid"], ids["gid"])
+
+    def _write_file(self, option: str, value: str | bool) -> None:
+        """What a group is already, it need not be told; to ``domain`` the kernel never lets it be set."""
+        if value != self._read_file(option):
+            text = value if isinstance(value, str) else "1" if value else "0"
+            self.group.write(_FILES[option], text)
 
     def _write_setting(self, name: str, text: str) -> None:
         before = self.group.read_raw(name)

@@ -19,6 +19,7 @@ from .limits import huge_page_sizes, limit_of
 if t.TYPE_CHECKING:
     from .._cgroup.group import Group
     from .._cgroup.hierarchy import Hierarchy
+    from .._cgroup.settings import Folder
     from .._model.field import State
     from .._model.resource import Change
 
@@ -114,14 +115,27 @@ def sample(group: Group, hierarchy: Hierarchy, controller: str) -> str | None:
 
 
 def _samples(group: Group, hierarchy: Hierarchy) -> t.Iterator[str]:
-    """Groups that are there: the group itself, those above it but the root, and others near the root."""
+    """Groups that are there: the group itself, those above it, and others near the root.
+
+    The root of all groups lacks files that others have. In a control group namespace, another one stands in its place.
+    """
     path = group.path
     while path:
         if group.tree.has(hierarchy.mount_point + path):
             yield hierarchy.mount_point + path
         path = path.rpartition("/")[0]
+    if not _is_root(group.folder(hierarchy)._replace(path=hierarchy.mount_point), hierarchy.version):
+        yield hierarchy.mount_point
     for child in group.tree.children(hierarchy.mount_point):
         yield f"{hierarchy.mount_point}/{child}"
+
+
+def _is_root(folder: Folder, version: int) -> bool:
+    """Whether a group is the root of all groups, by what only the root has (version 1), or lacks (version 2)."""
+    only_in_root, only_below = "release_agent", "cgroup.type"
+    if version == 1:
+        return folder.tree.has(f"{folder.path}/{only_in_root}")
+    return not folder.tree.has(f"{folder.path}/{only_below}")
 
 
 # --- single options ------------------------------------------------------------------
