@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import fcntl
 import os
 import signal
@@ -159,8 +160,8 @@ ROWS = [
               "drm/card0/vram0 4096", f"drm/card0/vram0 {none}", thing="device memory that can be shared")
       for each, none in (("max", "max"), ("low", "0"), ("min", "0"))),
     Row("net_cls_classid", {"net_cls_classid": "10:1"}, Kept("net_cls.classid", "1048577", "5", "0"), None),
-    Row("net_prio_ifpriomap", {"net_prio_ifpriomap": {"lo": 5}}, Kept("net_prio.ifpriomap", "lo 5", "lo 7", "lo 0", "lo"),
-        None),
+    Row("net_prio_ifpriomap", {"net_prio_ifpriomap": {"lo": 5}},
+        Kept("net_prio.ifpriomap", "lo 5", "lo 7", "lo 0", "lo"), None),
     only_v2("max_depth", "3", "cgroup.max.depth", "3", "4", "max"),
     only_v2("max_descendants", 7, "cgroup.max.descendants", "7", "max", "max"),
     only_v2("pressure", False, "cgroup.pressure", "0", "1", "1"),
@@ -434,3 +435,316 @@ def test_processes(sleeper: int) -> None:
     laws.refused("cgroup", ABSENT, "kill", f"{sleeper} (sleep)")
     laws.four_steps("cgroup", {**ABSENT, "kill": True})
     assert world.sh(f"ps -o stat= -p {sleeper}").strip().startswith("Z")
+
+
+def test_group_of_others_that_gets_processes_is_not_touched(sleeper: int) -> None:
+    place = groups.folder("cgroup.procs")
+    world.sh(f"mkdir -p {place}")
+    before = groups.of_process(sleeper)
+    laws.refused("cgroup", {**BASE, "processes": [sleeper]}, "cgroup case", "adopt")
+    assert groups.of_process(sleeper) == before
+    world.sh(f"rmdir {place}; rmdir {os.path.dirname(place)}")
+
+
+def test_process_that_is_moved_leaves_the_group_of_others_as_it_is(sleeper: int) -> None:
+    other = f"{groups.place('cgroup').mount_point}/case-of-others"
+    world.sh(f"mkdir {other} && echo {sleeper} > {other}/cgroup.procs")
+    before = world.snapshot()["groups"][other]
+    laws.run("cgroup", {**BASE, "processes": [sleeper]})
+    assert groups.read("cgroup.procs").split() == [str(sleeper)]
+    after = world.snapshot()["groups"][other]
+    assert [line.split(":")[0] for line in world.difference(before, after)] in ([f" > {other}/cgroup.procs"], [
+        f" > {other}/cgroup.procs", f" > {other}/cgroup.threads"
+    ])  # fmt: skip
+    laws.run("cgroup", {**ABSENT, "kill": True})
+    world.sh(f"rmdir {other}")
+
+
+def test_processes_follow_into_hierarchies_that_the_group_joins_later(sleeper: int) -> None:
+    """A group that gets another controller of version 1 is in one more hierarchy, and so are its processes."""
+    laws.run("cgroup", {**BASE, "processes": [sleeper]})
+    child = subprocess.Popen(["sh", "-c", f"echo $$ > {groups.folder('cgroup.procs')}/cgroup.procs; exec sleep 1000"])
+    while str(child.pid) not in groups.read("cgroup.procs").split():
+        pass
+    laws.four_steps("cgroup", {**BASE, "processes": [sleeper], "pids_max": 5, "memory_max": "64M"})
+    for file in ("pids.max", "memory.max"):
+        assert {str(sleeper), str(child.pid)} <= set(world.sh(f"cat {groups.folder(file)}/cgroup.procs").split())
+    laws.run("cgroup", {**ABSENT, "kill": True})
+    assert child.wait(timeout=10) == -signal.SIGKILL
+
+
+def test_frozen_group_is_killed(sleeper: int) -> None:
+    laws.four_steps("cgroup", {**BASE, "processes": [sleeper], "frozen": True})
+    if groups.place("cgroup").version == 2:
+        assert "frozen 1" in groups.read("cgroup.events").splitlines()
+    laws.four_steps("cgroup", {**BASE, "processes": [sleeper]})
+    laws.four_steps("cgroup", {**BASE, "processes": [sleeper], "frozen": True})
+    laws.four_steps("cgroup", {**ABSENT, "kill": True})
+
+
+def test_limit_below_what_is_held_is_refused() -> None:
+    """Version 2 would kill for it, and version 1 refuse it half-way."""
+    need(f"{GROUPS_WITH}{'memory.limit_in_bytes' if groups.place('memory').version == 1 else 'memory.max'}")
+    options = {**BASE, "memory_max": "512M", "memory_swap_max": 0}
+    laws.run("cgroup", options)
+    program = "import sys; held = bytearray(48 << 20); print(len(held), flush=True); sys.stdin.read()"
+    words = f"echo $$ > {groups.folder('memory.max')}/cgroup.procs; exec {sys.executable} -c '{program}'"
+    holder = subprocess.Popen(["sh", "-c", words], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert holder.stdout
+    holder.stdout.readline()
+    laws.refused("cgroup", {**options, "memory_max": "16M"}, "memory_max: the processes of the group hold")
+    assert holder.poll() is None
+    laws.four_steps("cgroup", {**options, "memory_max": "128M"})
+    holder.communicate()
+    laws.four_steps("cgroup", {**options, "memory_max": "16M"})
+    laws.remove("cgroup", BASE)
+
+
+# --- groups inside groups, and whose they are ----------------------------------------------------
+
+
+def test_groups_inside_each_other() -> None:
+    """Those in between are there for the inner one only, until a task asks for them, too."""
+    inner = {"name": "case/between/inner", "pids_max": 5}
+    laws.four_steps("cgroup", inner)
+    assert groups.read("pids.max", "case/between") == "max"
+    laws.four_steps("cgroup", {"name": "case", "pids_max": 50})
+    assert (groups.read("pids.max"), groups.read("pids.max", inner["name"])) == ("50", "5")
+    laws.refused("cgroup", ABSENT, "kill", "other tasks made groups below", "/case/between/inner")
+    laws.remove("cgroup", inner)
+    assert not os.path.exists(groups.folder("pids.max", "case/between"))
+    laws.run("cgroup", inner)
+    laws.four_steps("cgroup", {**ABSENT, "kill": True})
+    assert not os.path.exists(groups.folder("pids.max"))
+    assert not os.path.exists(f"{groups.place('pids').mount_point}{groups.BASE}")
+
+
+def test_group_with_processes_cannot_give_controllers(sleeper: int) -> None:
+    """Of version 2: known before anything is touched."""
+    controller = next((each for each in ("hugetlb", "memory", "io") if groups.place(each).version == 2), "")
+    need(
+        f"{GROUPS_WITH}{ {'hugetlb': 'hugetlb.2MB.max', 'memory': 'memory.max', 'io': 'io.max', '': 'cgroup.type'}[controller] }"
+    )
+    laws.run("cgroup", {**BASE, "processes": [sleeper]})
+    inner = {"name": "case/inner", "controllers": [controller]}
+    laws.refused("cgroup", inner, f"controllers: {controller} cannot be had", "processes of its own")
+    laws.run("cgroup", {**ABSENT, "kill": True})
+
+
+def test_path_from_the_root() -> None:
+    options = {"name": "/case-at-the-root", "pids_max": 5}
+    if os.path.isdir("/run/systemd/system"):
+        laws.refused("cgroup", options, "name", "Delegate=yes")
+        return
+    laws.four_steps("cgroup", options)
+    assert groups.read("pids.max", "/case-at-the-root") == "5"
+    laws.remove("cgroup", options)
+
+
+def test_group_of_others_is_not_touched_without_adopt() -> None:
+    places = {groups.folder("cgroup.procs"), groups.folder("pids.max")}
+    for place in places:
+        world.sh(f"mkdir -p {place}")
+    if groups.place("pids").version == 2:
+        root = groups.place("pids").mount_point
+        world.sh(f"echo +pids > {root}/cgroup.subtree_control; echo +pids > {root}{groups.BASE}/cgroup.subtree_control")
+    laws.settled("cgroup", BASE)
+    laws.refused("cgroup", {**BASE, "pids_max": 7}, "cgroup case", "adopt", "pids_max")
+    laws.refused("cgroup", ABSENT, "cgroup case", "adopt")
+    laws.four_steps("cgroup", {**BASE, "pids_max": 7, "adopt": True})
+    assert groups.read("pids.max") == "7"
+    laws.four_steps("cgroup", BASE)
+    assert groups.read("pids.max") == "max"
+    laws.remove("cgroup", BASE)
+    for place in places:
+        world.sh(f"test ! -d {os.path.dirname(place)} || rmdir {os.path.dirname(place)}")
+
+
+def test_what_was_there_before_comes_back() -> None:
+    """An option that disappears goes back to the value before our first change, not to the kernel's own."""
+    laws.run("cgroup", {**BASE, "controllers": ["pids"]})
+    world.sh(f"echo 33 > {groups.folder('pids.max')}/pids.max")
+    laws.four_steps("cgroup", {**BASE, "controllers": ["pids"], "pids_max": 7})
+    laws.four_steps("cgroup", {**BASE, "controllers": ["pids"]})
+    assert groups.read("pids.max") == "33"
+    laws.remove("cgroup", BASE)
+
+
+def test_drift_is_reported_only_where_the_task_says_so() -> None:
+    options = {**BASE, "pids_max": 7}
+    laws.run("cgroup", options)
+    file = f"{groups.folder('pids.max')}/pids.max"
+    world.sh(f"echo 9 > {file}")
+    laws.refused("cgroup", {**options, "on_drift": "fail"}, "pids_max is '9', not '7'")
+    warned = laws.run("cgroup", {**options, "on_drift": "warn"})
+    assert not warned.changed
+    assert "pids_max is '9', not '7'" in str(warned["warnings"])
+    assert groups.read("pids.max") == "9"
+    laws.repaired("cgroup", options, f"rmdir {groups.folder('pids.max')}")
+    assert groups.read("pids.max") == "7"
+    laws.remove("cgroup", BASE)
+
+
+# --- failures ---------------------------------------------------------------------------------------
+
+
+def test_failed_run_puts_everything_back(monkeypatch: pytest.MonkeyPatch, sleeper: int) -> None:
+    """Limits, controllers, processes, the freezer, and the mark of a group that was adopted."""
+    laws.run("cgroup", {**BASE, "pids_max": 7})
+    before, was = world.snapshot(), groups.of_process(sleeper)
+    more = {"pids_max": 9, "memory_max": "64M", "devices": ["/dev/null rw"], "processes": [sleeper], "frozen": True}
+    with monkeypatch.context() as patch:
+        laws.failing(patch)
+        failed = invoke("cgroup", {**BASE, **more})
+        assert "injected failure. Everything was put back as it was" in failed["msg"]
+        assert world.difference(before, world.snapshot()) == []
+        assert groups.of_process(sleeper) == was
+        laws.run("cgroup", BASE, check=True)
+    laws.remove("cgroup", BASE)
+
+
+def test_failed_creation_leaves_nothing(monkeypatch: pytest.MonkeyPatch, sleeper: int) -> None:
+    before, was = world.snapshot(), groups.of_process(sleeper)
+    laws.failing(monkeypatch)
+    failed = invoke("cgroup", {"name": "case/inner", "pids_max": 9, "memory_max": "64M", "processes": [sleeper]})
+    assert "injected failure. Everything was put back as it was" in failed["msg"]
+    assert world.difference(before, world.snapshot()) == []
+    assert groups.of_process(sleeper) == was
+
+
+def test_failed_adoption_leaves_no_mark(monkeypatch: pytest.MonkeyPatch) -> None:
+    place = groups.folder("cgroup.procs")
+    world.sh(f"mkdir -p {place}")
+    before = world.snapshot()
+    laws.failing(monkeypatch)
+    failed = invoke("cgroup", {**BASE, "adopt": True, "pids_max": 7})
+    assert "Everything was put back as it was" in failed["msg"]
+    assert world.difference(before, world.snapshot()) == []
+    world.sh(f"rmdir {place}; rmdir {os.path.dirname(place)}")
+
+
+def test_runs_at_once_wait_for_each_other() -> None:
+    """Each makes and removes a group beside the others, and with it the group above all of them."""
+    names = [f"case/{number}" for number in range(4)]
+    with concurrent.futures.ThreadPoolExecutor(len(names)) as pool:
+        made = list(pool.map(lambda name: invoke("cgroup", {"name": name, "pids_max": 5}), names))
+        assert [result["msg"] for result in made if result.failed] == []
+        assert {groups.read("pids.max", name) for name in names} == {"5"}
+        gone = list(pool.map(lambda name: invoke("cgroup", {"name": name, "state": "absent"}), names))
+    assert [result["msg"] for result in gone if result.failed] == []
+
+
+# --- bad input ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"name": ""}, ("name: expected",)),
+        ({"name": "a//b"}, ("name: expected",)),
+        ({"name": "a/../b"}, ("name: expected",)),
+        ({"name": "a b"}, ("name: expected",)),
+        ({"name": "x" * 256}, ("name: expected",)),
+        ({"name": "cgroup.procs"}, ("name: expected", "no file of the kernel")),
+        ({"controllers": ["cpu", "ram"]}, ("controllers[1]: expected", "'ram'")),
+        ({"cpu_weight": 0}, ("cpu_weight: expected", "1 to 10000")),
+        ({"cpu_weight": "many"}, ("cpu_weight",)),
+        ({"cpu_weight": 5, "cpu_weight_nice": 5}, ("mutually exclusive",)),
+        ({"cpu_weight": 5, "cpu_idle": True}, ("cpu_weight: an idle group",)),
+        ({"cpu_weight_nice": 20}, ("cpu_weight_nice: expected", "-20 to 19")),
+        ({"cpu_max": "fast"}, ("cpu_max: expected processors such as 1.5",)),
+        ({"cpu_max": "500 100000"}, ("cpu_max: expected a quota",)),
+        ({"cpu_max": "5000 100"}, ("cpu_max: expected a period",)),
+        ({"cpu_max": "-0.5"}, ("cpu_max: expected",)),
+        ({"cpu_max": "10%", "cpu_max_burst": 20000}, ("cpu_max_burst: expected at most", "10000")),
+        ({"cpu_uclamp_min": "101"}, ("cpu_uclamp_min: expected",)),
+        ({"cpuset_cpus": "3-1"}, ("cpuset_cpus: expected",)),
+        ({"cpuset_cpus": "all"}, ("cpuset_cpus: expected",)),
+        ({"cpuset_cpus": "0,4000"}, ("cpuset_cpus: expected processors of this host", "4000")),
+        ({"cpuset_mems": "77"}, ("cpuset_mems: expected memory nodes of this host", "77")),
+        ({"cpuset_cpus_partition": "root"}, ("cpuset_cpus_partition: a partition needs processors",)),
+        ({"memory_max": "much"}, ("memory_max: expected",)),
+        ({"memory_max": "512MB"}, ("memory_max: expected", "512MiB")),
+        ({"memory_max": "120%"}, ("memory_max: expected at most 100%",)),
+        ({"memory_max": "-5"}, ("memory_max: expected",)),
+        ({"memory_swap_max": "10%"}, ("memory_swap_max: expected",)),
+        ({"io_max": [{"device": "/dev/null", "rbps": 1}]}, ("io_max[0].device: expected a block device",)),
+        ({"io_max": [{"device": "/dev/nothing", "rbps": 1}]}, ("io_max[0].device: expected a block device",)),
+        ({"io_max": [{"device": DISK, "rbps": 0}]}, ("io_max[0].rbps: expected at least 1",)),
+        ({"io_max": [{"device": DISK}, {"device": DISK}]}, ("io_max[1].device", "given twice")),
+        ({"io_max": [{"rbps": 1}]}, ("device",)),
+        ({"pids_max": "few"}, ("pids_max: expected max or a whole number",)),
+        ({"hugetlb_max": {"2": "1M"}}, ("hugetlb_max: expected sizes of huge pages",)),
+        ({"hugetlb_max": {"3MB": "6M"}}, ("hugetlb_max[3MB]: this host has no huge pages of 3MB",)),
+        ({"hugetlb_max": {"2MB": 1, "2M": 2}}, ("hugetlb_max: 2MB is given twice",)),
+        ({"devices": ["x 1:3 rwm"]}, ("devices[0]: expected a rule",)),
+        ({"devices": ["c 1:3 rr"]}, ("devices[0]: expected each of",)),
+        ({"devices": ["/dev/null rw", "/etc/passwd r"]}, ("devices[1]: expected a device",)),
+        ({"devices": ["deny c 1:3 r"]}, ("devices[0]: expected what is allowed",)),
+        ({"net_cls_classid": "1:2:3"}, ("net_cls_classid: expected",)),
+        ({"net_prio_ifpriomap": {"lo": "high"}}, ("net_prio_ifpriomap: expected",)),
+        ({"max_depth": "deep"}, ("max_depth: expected",)),
+        ({"settings": {"../x": 1}}, ("settings: expected names of files",)),
+        ({"settings": {"cgroup.procs": 1}}, ("settings: cgroup.procs is no setting", "processes")),
+        ({"settings": {"cgroup.kill": 1}}, ("settings: cgroup.kill is no setting",)),
+        ({"settings": {"pids.max": 5}, "pids_max": 5}, ("settings[pids.max]: the option pids_max says the same",)),
+        ({"settings": {"pids.nothing": 5}}, ("settings[pids.nothing]: there is no file",)),
+        ({"settings": {"colour.red": 5}}, ("settings[colour.red]: this host has no controller colour",)),
+        ({"delegate": {"gid": 5}}, ("uid",)),
+        ({"delegate": {"uid": -1}}, ("delegate.uid: expected",)),
+        ({"processes": [0]}, ("processes[0]: expected process ids",)),
+        ({"colour": "red"}, ("colour",)),
+    ],
+    ids=lambda value: "-".join(value) if isinstance(value, dict) else "",
+)
+def test_bad_input(options: dict[str, t.Any], words: tuple[str, ...]) -> None:
+    laws.refused("cgroup", {**BASE, **options}, *words)
+
+
+def test_all_errors_at_once() -> None:
+    options = {"name": "a b", "memory_max": "much", "io_max": [{"device": DISK, "rbps": 0}], "pids_max": "x"}
+    failed = laws.refused("cgroup", options)
+    assert [error["option"] for error in failed["errors"]] == ["name", "memory_max", "io_max[0].rbps", "pids_max"]
+
+
+def test_what_this_host_lacks_is_told_all_at_once() -> None:
+    """Options, controllers and settings, each by its path and with the reason."""
+    lacking = {row.option: row.options[row.option] for row in ROWS if row.lacks and row.option != "settings"}
+    failed = laws.refused("cgroup", {**BASE, **lacking, "settings": {"colour.red": 1}}, *lacking)
+    named = {error["option"].partition("[")[0] for error in failed["errors"]}
+    assert named == {*lacking, "settings"}
+
+
+def test_controller_that_the_kernel_lacks() -> None:
+    lacking = next(each for each in ("misc", "rdma", "net_cls", "dmem") if not groups.place(each).version)
+    laws.refused("cgroup", {**BASE, "controllers": [lacking]}, f"controllers: {lacking} cannot be had", "this host")
+
+
+def test_missing_disk() -> None:
+    options = {**BASE, "io_max": [{"device": "4000:77", "rbps": "1M"}]}
+    need(f"{GROUPS_WITH}{'blkio.throttle.read_bps_device' if groups.place('io').version == 1 else 'io.max'}")
+    laws.missing("cgroup", options, "io_max[4000:77]", "there is no block device")
+
+
+# --- the table ----------------------------------------------------------------------------------------
+
+#: Options that have no row, and the tests that prove them.
+ELSEWHERE: dict[str, t.Callable[..., None]] = {
+    "name": test_groups_inside_each_other,
+    "controllers": test_controllers,
+    "cpuset_cpus_partition": test_partition_of_processors,
+    "io_weight_device": test_weights_of_single_disks,
+    "devices": test_devices,
+    "type": test_type,
+    "delegate": test_delegate,
+    "processes": test_processes,
+    "kill": test_processes,
+    "state": test_processes,
+    "adopt": test_group_of_others_is_not_touched_without_adopt,
+    "on_drift": test_drift_is_reported_only_where_the_task_says_so,
+}
+
+
+def test_every_option_has_a_case() -> None:
+    proven = {row.option for row in ROWS} | {*ELSEWHERE}
+    assert proven == {field.name for field in TABLE.fields}
