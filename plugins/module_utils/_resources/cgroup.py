@@ -148,12 +148,18 @@ class Cgroup(Resource):
 
     def _raw_controllers(self) -> set[str]:
         """Controllers that raw settings need."""
-        return {settings.controller_of(file) for file in self.wanted.get("settings", ())} & {*self.group.host.controllers()}
+        return {settings.controller_of(file) for file in self.wanted.get("settings", ())} & {
+            *self.group.host.controllers()
+        }
 
     @property
     def key(self) -> str:
         """Its path, since a group can be named in two ways."""
         return self.group.path
+
+    def encloses(self, key: str) -> bool:
+        """Groups inside it, which other tasks made, go with it."""
+        return key.startswith(f"{self.key}/")
 
     # --- observe ---------------------------------------------------------------
 

@@ -77,8 +77,8 @@ def preflight(group: Group, changes: t.Iterable[Change], wanted: State) -> t.Ite
     :param wanted: all options of the task in canonical form.
     """
     for change in changes:
-        check = _CHECKS.get(change.path[0])
-        problem = _unsupported(group, change) or (check(_Query(group, change, wanted)) if check else None)
+        check = _CHECKS.get(change.path[0], _unobjectionable)
+        problem = _unsupported(group, change) or check(_Query(group, change, wanted)) or _without_file(group, change)
         if isinstance(problem, str):
             yield OptionError(change.option, problem)
         elif problem is not None:
@@ -86,13 +86,20 @@ def preflight(group: Group, changes: t.Iterable[Change], wanted: State) -> t.Ite
 
 
 def _unsupported(group: Group, change: Change) -> str | None:
-    """Whether the version of cgroups, the host or the kernel lacks it."""
+    """Whether the version of cgroups or the host lacks it."""
+    try:
+        for file in limit_of(change).files(change):
+            settings.locate(group.host, file)
+    except settings.Unsupported as error:
+        return str(error)
+    return None
+
+
+def _without_file(group: Group, change: Change) -> str | None:
+    """Whether the kernel lacks it."""
     limit = limit_of(change)
     for file in limit.files(change):
-        try:
-            hierarchy, accessor = settings.locate(group.host, file)
-        except settings.Unsupported as error:
-            return str(error)
+        hierarchy, accessor = settings.locate(group.host, file)
         if lacks(group, hierarchy, limit.controller, accessor.files(file)):
             hint = _HINTS.get(file, "")
             return f"this kernel has no {file}{': ' if hint else ''}{hint}"
@@ -141,6 +148,11 @@ def _is_root(folder: Folder, version: int) -> bool:
 # --- single options ------------------------------------------------------------------
 
 _Problem = t.Union[str, Missing, None]
+
+
+def _unobjectionable(query: _Query) -> _Problem:
+    del query
+    return None
 
 
 def _quota(query: _Query) -> _Problem:
