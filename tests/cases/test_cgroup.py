@@ -242,15 +242,6 @@ def test_value(options: dict[str, t.Any], v1: dict[str, str], v2: dict[str, str]
 # --- options that are more than a file ------------------------------------------------------
 
 
-@pytest.fixture
-def sleeper() -> t.Iterator[int]:
-    """A process that does nothing."""
-    process = subprocess.Popen(["sleep", "1000"])
-    yield process.pid
-    process.kill()
-    process.wait()
-
-
 def places(pid: int) -> set[str]:
     """The groups of a process, without hierarchies in which it is at the root or with all tests."""
     return {path for path in groups.of_process(pid).values() if path.startswith(groups.BASE)}

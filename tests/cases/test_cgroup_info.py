@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 import typing as t
 
@@ -38,15 +37,6 @@ def worked(words: str) -> None:
     files = {f"{groups.folder(file)}/cgroup.procs" for file in ("pids.max", "memory.max", "cpu.stat", "cpuacct.usage")}
     enter = "; ".join(f"test ! -e {file} || echo $$ > {file}" for file in sorted(files))
     world.sh(f"sh -c '{enter}; {words}' || true")
-
-
-@pytest.fixture
-def sleeper() -> t.Iterator[int]:
-    """A process that does nothing."""
-    process = subprocess.Popen(["sleep", "1000"])
-    yield process.pid
-    process.kill()
-    process.wait()
 
 
 def test_host() -> None:
