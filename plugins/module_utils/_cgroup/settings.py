@@ -459,15 +459,18 @@ def locate(host: Host, file: str) -> tuple[Hierarchy, File]:
     """
     setting = find(file)
     hierarchy = host.of(setting.controller) if setting.controller else host.primary
-    if hierarchy is None:  # where only one version has it, that is why
-        accessor: File | str = next((each for each in setting[1:] if isinstance(each, str)), _FILE)
-    else:
-        accessor = setting.version_2 if hierarchy.version == 2 else setting.version_1
+    if hierarchy is None:
+        raise Unsupported(_nowhere(host, setting))
+    accessor = setting.version_2 if hierarchy.version == 2 else setting.version_1
     if isinstance(accessor, str):
         raise Unsupported(accessor)
-    if hierarchy is None:
-        raise Unsupported(host.lacking(setting.controller))
     return hierarchy, accessor
+
+
+def _nowhere(host: Host, setting: Setting) -> str:
+    """Why a setting is on no hierarchy: its version is not on this host, or its controller is on none."""
+    here = {"legacy": setting.version_1, "unified": setting.version_2}.get(host.mode)
+    return here if isinstance(here, str) else host.lacking(setting.controller)
 
 
 def controller_of(file: str) -> str:

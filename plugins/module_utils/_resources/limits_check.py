@@ -261,13 +261,22 @@ def _rdma_device(query: _Query) -> _Problem:
 
 
 def _capacity(controller: str, query: _Query) -> _Problem:
-    """A resource of which the root says how much there is."""
-    hierarchy = query.group.host.of(controller)
-    text = query.group.tree.read(f"{hierarchy.mount_point}/{controller}.capacity") if hierarchy else None
+    """A resource of which the root of all groups says how much there is, and each group, how much of it may be used."""
+    text = _capacities(query.group, controller)
     there = [line.split()[0] for line in (text or "").splitlines()]
     if text is None or query.key in there:
         return None
     return f"this host has no {query.key} to share; it has {', '.join(there) or 'none'}"
+
+
+def _capacities(group: Group, controller: str) -> str | None:
+    """Lines that begin with the names of all resources, ``None`` where nobody tells them."""
+    hierarchy = group.host.of(controller)
+    if hierarchy is None:
+        return None
+    text = group.tree.read(f"{hierarchy.mount_point}/{controller}.capacity")
+    place = sample(group, hierarchy, controller)
+    return group.tree.read(f"{place}/{controller}.max") if text is None and place else text
 
 
 def _interface(query: _Query) -> _Problem:
