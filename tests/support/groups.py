@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import json
 import os
+import subprocess
 import typing as t
-
-from support import world
 
 #: Where groups without a leading slash are, from the root of each hierarchy.
 BASE = "/nsfleet.slice/nsfleet.service" if os.path.isdir("/run/systemd/system") else "/nsfleet"
@@ -29,7 +29,8 @@ class Place(t.NamedTuple):
 def _mounts() -> dict[str, str]:
     """Controllers of version 1 to mount points; ``cgroup2`` to the one of version 2."""
     found: dict[str, str] = {}
-    for each in world.ask("findmnt -J -t cgroup,cgroup2 -o TARGET,FSTYPE,OPTIONS")["filesystems"]:
+    command = ["findmnt", "--json", "--types", "cgroup,cgroup2", "--output", "TARGET,FSTYPE,OPTIONS"]
+    for each in json.loads(subprocess.check_output(command))["filesystems"]:
         names = each["options"].split(",") if each["fstype"] == "cgroup" else ["cgroup2"]
         found.update(dict.fromkeys(names, each["target"]))
     return found
@@ -85,16 +86,21 @@ def _given(root: str, controller: str) -> t.Iterator[None]:
     """While this lasts, groups below the root of version 2 have a controller."""
     control = f"{root}/cgroup.subtree_control"
     before = controller in _read(control).split()
-    world.sh(f"echo +{controller} > {control}")
+    _write(control, f"+{controller}")
     yield
     if not before:
-        world.sh(f"echo -{controller} > {control}")
+        _write(control, f"-{controller}")
 
 
 def _controller(file: str) -> str:
     """The part before the first dot; a file without one is of the group itself."""
     word, dot, _rest = file.partition(".")
     return word if dot else "cgroup"
+
+
+def _write(path: str, text: str) -> None:
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(text)
 
 
 def _read(path: str) -> str:

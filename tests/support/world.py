@@ -22,15 +22,8 @@ VOLATILE = frozenset({
 })  # fmt: skip
 #: How names of files in cgroupfs end that can be written, yet hold what the kernel counts.
 COUNTERS = (
-    "failcnt",
-    "peak",
-    "usage",
-    "usage_in_bytes",
-    "cpu.pressure",
-    "io.pressure",
-    "irq.pressure",
-    "memory.pressure",
-)
+    "failcnt", "peak", "usage", "usage_in_bytes", "cpu.pressure", "io.pressure", "irq.pressure", "memory.pressure",
+)  # fmt: skip
 #: Flags that follow a link's carrier up to a second later.
 LATE = frozenset({"NO-CARRIER", "linkdown"})
 #: What IPv6 makes by itself of a link that is up, up to two seconds later.
