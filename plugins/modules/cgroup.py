@@ -53,7 +53,8 @@ options:
     description:
       - Ids of processes that are to be in the group. They are moved there with all their threads; what they start later
         is in the group from its beginning.
-      - Processes that have ended are no error. Others that are in the group stay there.
+      - Processes that have ended are no error. Others that are in the group stay there, also those that disappear from
+        here.
     type: list
     elements: int
   frozen:
@@ -102,6 +103,7 @@ options:
         C(io.bfq.weight) of v2. They are written as they are, so they depend on the version.
       - The text has to be what the kernel shows. Where a file has a line for each of several things, lines that are not
         named are left alone.
+      - The controller of a file, which is its name before the first dot, is given to the group like those of options.
       - A setting that disappears from here goes back to what it was.
     type: dict
   kill:

@@ -31,6 +31,15 @@ def clean_host() -> t.Iterator[None]:
     assert world.difference(before, after) == [], "the case left something on the host"
 
 
+@pytest.fixture
+def sleeper() -> t.Iterator[int]:
+    """A process that does nothing."""
+    process = subprocess.Popen(["sleep", "1000"])
+    yield process.pid
+    process.kill()
+    process.wait()
+
+
 def wipe() -> None:
     """Remove what a case made, by other means than the collection."""
     for name in world.namespaces():
@@ -39,3 +48,6 @@ def wipe() -> None:
         if link["ifname"] not in ("lo", "eth0"):
             subprocess.run(["ip", "link", "delete", link["ifname"]], capture_output=True, check=False)
     world.sh("nft flush ruleset; rm -rf /run/nsfleet /etc/netns")
+    world.sh(
+        "find /sys/fs/cgroup -depth -type d '(' -path '*/nsfleet*/*' -o -name 'nsfleet*' ')' -exec rmdir {} + || true"
+    )

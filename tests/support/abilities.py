@@ -10,7 +10,10 @@ import os
 import subprocess
 
 import pytest
+from support import groups
 
+#: How abilities begin that are a file of control groups: ``control groups with io.max``.
+GROUPS_WITH = "control groups with "
 PROBES = {
     "vlan filtering of bridges": "unshare -n ip link add probe type bridge vlan_filtering 1",
     "vlan links": "unshare -n sh -c 'ip link add p0 type veth peer name p1 && ip link add link p0 p0.5 type vlan id 5'",
@@ -18,6 +21,12 @@ PROBES = {
     "systemd as init": "test -d /run/systemd/system",
     "cgroup v2 controllers": "grep -q memory /sys/fs/cgroup/cgroup.controllers",
     "cgroup v1 controllers": "test -e /sys/fs/cgroup/memory/memory.limit_in_bytes",
+    "several processors": "test $(nproc --all) -gt 1",
+    "several memory nodes": "test $(ls -d /sys/devices/system/node/node[0-9]* | wc -l) -gt 1",
+    "the RDMA device rxe0": "test -e /sys/class/infiniband/rxe0",
+    "encrypted virtual machines (SEV)": "grep -rq sev /sys/fs/cgroup/misc.capacity /sys/fs/cgroup/*/misc.capacity",
+    "device memory that can be shared": "grep -rq . /sys/fs/cgroup/dmem.capacity /sys/fs/cgroup/*/dmem.capacity",
+    "the disk scheduler BFQ": "grep -q bfq /sys/block/*/queue/scheduler",
     "a limit of learned addresses of bridges": "printf '6.7\\n%s\\n' \"$(uname -r)\" | sort -VC",
 }
 
@@ -25,6 +34,8 @@ PROBES = {
 @functools.cache
 def has(ability: str) -> bool:
     """Whether this host has an ability."""
+    if ability.startswith(GROUPS_WITH):
+        return groups.offers(ability[len(GROUPS_WITH) :])
     return subprocess.run(["sh", "-c", PROBES[ability]], capture_output=True, check=False).returncode == 0
 
 

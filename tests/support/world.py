@@ -20,12 +20,14 @@ VOLATILE = frozenset({
     "hold_timer", "message_age_timer", "multicast", "operstate", "preferred_life_time", "state", "stats",
     "stats64", "tcn_timer", "tentative", "topology_change", "topology_change_timer", "valid_life_time",
 })  # fmt: skip
+#: How names of files in cgroupfs end that can be written, yet hold what the kernel counts.
+COUNTERS = (
+    "failcnt", "peak", "usage", "usage_in_bytes", "cpu.pressure", "io.pressure", "irq.pressure", "memory.pressure",
+)  # fmt: skip
 #: Flags that follow a link's carrier up to a second later.
 LATE = frozenset({"LOWER_UP", "NO-CARRIER", "linkdown"})
 #: What IPv6 makes by itself of a link that is up, up to two seconds later.
 AUTOMATIC = ("fe80:", "ff00::/8")
-#: How names of files in cgroupfs end that hold what somebody set.
-LIMITS = ("max", "limit", "shares", "weight", "quota", "period", "cpus", "mems", "high", "low", "min", "list", "freeze")
 #: Without it, bridges have no VLANs to look at.
 VLANS = "vlan filtering of bridges"
 #: What ip(8) tells of a namespace, all by one process: where the processor is emulated, a process is dear.
@@ -125,16 +127,20 @@ def _mounts() -> list[str]:
         return [re.sub(r"(shared|master):\d+", r"\1", " ".join(line.split()[3:])) for line in lines]
 
 
-def _groups() -> dict[str, dict[str, str]]:
-    found = {}
+def _groups() -> dict[str, dict[str, t.Any]]:
+    found: dict[str, dict[str, t.Any]] = {}
     for folder, _folders, names in os.walk("/sys/fs/cgroup"):
         if "nsfleet" in folder or "case" in folder:
-            found[folder] = {name: _content(os.path.join(folder, name)) for name in names if _is_setting(name)}
+            paths = (os.path.join(folder, name) for name in names if not name.endswith(COUNTERS))
+            found[folder] = {path: _content(path) for path in paths if _is_setting(path)}
+            found[folder]["owner"] = (os.stat(folder).st_uid, os.stat(folder).st_gid)
+            found[folder]["marks"] = {name: os.getxattr(folder, name) for name in os.listxattr(folder)}
     return found
 
 
-def _is_setting(name: str) -> bool:
-    return name.endswith(LIMITS) or name in ("cgroup.procs", "freezer.state", "cgroup.subtree_control")
+def _is_setting(path: str) -> bool:
+    """What somebody can set and look at; and what devices are allowed, which version 1 sets by other files."""
+    return os.stat(path).st_mode & 0o600 == 0o600 or path.endswith("devices.list")
 
 
 def _content(path: str) -> str:

@@ -191,15 +191,16 @@ class Group:
                     yield controller, reason
 
     def _obstacle(self, path: str, controller: str) -> str:
-        """The first of the groups above, from the top, that does not give a controller to those below and cannot."""
+        """The first of the groups above, from the top, that does not give a controller to those below and cannot.
+
+        That it does not have the controller itself yet is no obstacle: it will have been given it by then.
+        """
         for part in self.path.strip("/").split("/"):
             folder = Folder(self.tree, path)
-            if controller not in (folder.read("cgroup.subtree_control") or "").split():
-                if controller not in (folder.read("cgroup.controllers") or controller).split():
-                    return f"{path}: {_GIVE_REASONS[errno.ENOENT]}"
-                # Only the root of all groups may have processes and give controllers; it has no type.
-                if folder.read("cgroup.type") is not None and folder.read("cgroup.procs"):
-                    return f"{path}: {_GIVE_REASONS[errno.EBUSY]}"
+            gives = controller in (folder.read("cgroup.subtree_control") or "").split()
+            # Only the root of all groups may have processes and give controllers; it has no type.
+            if not gives and folder.read("cgroup.type") is not None and folder.read("cgroup.procs"):
+                return f"{path}: {_GIVE_REASONS[errno.EBUSY]}"
             path = f"{path}/{part}"
             if not self.tree.has(path):
                 break

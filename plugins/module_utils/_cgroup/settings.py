@@ -287,7 +287,7 @@ class BfqWeight(File):
         if device == "default":
             folder.write(self.FILE, value)
         else:
-            folder.write(self.DEVICES, f"{device} {0 if value == 'default' else value}")
+            folder.write(self.DEVICES, text)
 
 
 class Devices(File):
@@ -436,7 +436,7 @@ _REASONS = {
 
 def reason(file: str, error: OSError) -> OSError:
     """The error with words for people, where there are any."""
-    words = _REASONS.get((file, error.errno or 0))
+    words = "this kernel has no such setting" if error.errno == errno.ENOENT else _REASONS.get((file, error.errno or 0))
     return error if words is None else OSError(error.errno, f"{error.strerror}: {words}")
 
 
@@ -459,25 +459,33 @@ def locate(host: Host, file: str) -> tuple[Hierarchy, File]:
     """
     setting = find(file)
     hierarchy = host.of(setting.controller) if setting.controller else host.primary
-    if hierarchy is None:  # where only one version has it, that is why
-        accessor: File | str = next((each for each in setting[1:] if isinstance(each, str)), _FILE)
-    else:
-        accessor = setting.version_2 if hierarchy.version == 2 else setting.version_1
+    if hierarchy is None:
+        raise Unsupported(_nowhere(host, setting))
+    accessor = setting.version_2 if hierarchy.version == 2 else setting.version_1
     if isinstance(accessor, str):
         raise Unsupported(accessor)
-    if hierarchy is None:
-        raise Unsupported(host.lacking(setting.controller))
     return hierarchy, accessor
 
 
+def _nowhere(host: Host, setting: Setting) -> str:
+    """Why a setting is on no hierarchy: its version is not on this host, or its controller is on none."""
+    here = {"legacy": setting.version_1, "unified": setting.version_2}.get(host.mode)
+    return here if isinstance(here, str) else host.lacking(setting.controller)
+
+
+def controller_of(file: str) -> str:
+    """The controller of a file by its own name, which is the part before the first dot; empty: of the group itself."""
+    word, dot, _rest = file.partition(".")
+    return {"blkio": "io", "cgroup": ""}.get(word, word) if dot else ""
+
+
 def locate_raw(host: Host, file: str) -> Hierarchy:
-    """The hierarchy in which a file is, by its own name; the part before the first dot is the controller.
+    """The hierarchy in which a file is, by its own name.
 
     :raises Unsupported: the controller is on none.
     """
-    word, dot, _rest = file.partition(".")
-    controller = {"blkio": "io"}.get(word, word)
-    if not dot or controller == "cgroup":
+    controller = controller_of(file)
+    if not controller:
         return host.primary
     hierarchy = host.of(controller)
     if hierarchy is None or (hierarchy.version == 2 and controller in CORE):

@@ -38,13 +38,13 @@ class Tree:
             os.close(fd)
 
     def write(self, path: str, text: str) -> None:
-        """One write(2) into a file that is there: the kernel takes one value a call.
+        """One write(2) into a file that is there: the kernel takes one value a call, and sees none of no bytes.
 
         :raises OSError: it is not there, or the kernel refused the value.
         """
         fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
         try:
-            os.write(fd, text.encode(errors="surrogateescape"))
+            os.write(fd, (text or "\n").encode(errors="surrogateescape"))
         finally:
             os.close(fd)
 

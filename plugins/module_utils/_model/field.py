@@ -25,15 +25,21 @@ LIVE, RESTART, RECREATE = "live", "restart", "recreate"
 EFFECTS = (LIVE, RESTART, RECREATE)
 
 
-class _Keep:
-    """The value of :data:`KEEP`."""
+class _Word:
+    """A value that is none of those that options have."""
+
+    def __init__(self, word: str) -> None:
+        self._word = word
 
     def __repr__(self) -> str:
-        return "KEEP"
+        return self._word
 
 
-#: ``revert`` of a field for which the kernel knows no neutral value: what is there stays there.
-KEEP = _Keep()
+#: ``revert`` of a field for which the kernel knows no neutral value: what is there stays there, unless it is known
+#: what was there before our first change.
+KEEP = _Word("KEEP")
+#: ``revert`` of a field that only ever adds: what was added stays, whatever was there before.
+STAYS = _Word("STAYS")
 
 
 def unchanged(value: t.Any) -> t.Any:
@@ -55,7 +61,8 @@ class Field:
     :param key: for a list of ``dict``: the option that names an element; the list is then a set of named things.
     :param canonical: turns what the user wrote, or what the kernel shows, into the one form that is compared.
         Raises ``ValueError`` with what was expected.
-    :param revert: value that is set when the option disappears from the task; :data:`KEEP` leaves it.
+    :param revert: value that is set when the option disappears from the task; :data:`KEEP` and
+        :data:`STAYS` leave it.
     :param effect: what changing it does to what runs: :data:`LIVE`, :data:`RESTART` or :data:`RECREATE`.
     :param read: takes the kind's record of the live object and gives the canonical value.
     :param write: what the kind needs to know to change it; its meaning belongs to the kind.

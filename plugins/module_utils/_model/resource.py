@@ -128,10 +128,13 @@ class Resource(abc.ABC):
         """Tells the object from all others of its kind on this host."""
         return self.name
 
-    @property
-    def encloses(self) -> str:
-        """How keys end of objects that go with this one, ``@web``; empty if none do."""
-        return ""
+    def encloses(self, key: str) -> bool:
+        """Whether another object of the domain goes with this one.
+
+        :param key: of the other object.
+        """
+        del key
+        return False
 
     @property
     def absent(self) -> bool:

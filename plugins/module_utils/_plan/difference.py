@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import typing as t
 
-from .._model.field import KEEP, Field, Path, State, Table
+from .._model.field import KEEP, STAYS, Field, Path, State, Table
 from .._model.resource import DRIFT, REQUEST, REVERT, Change, Key, path_text
 
 if t.TYPE_CHECKING:
@@ -48,7 +48,7 @@ class _Comparison:
         for field in table.stateful():
             here = (*path, field.name)
             goal, was = wanted.get(field.name, _NOTHING), applied.get(field.name, _NOTHING)
-            if goal is _NOTHING and (was is _NOTHING or not field.option):
+            if goal is _NOTHING and (was is _NOTHING or not field.option or field.revert is STAYS):
                 continue
             now = live.get(field.name)
             if field.keyed and field.table is not None:

@@ -27,6 +27,8 @@ from .record import Record
 
 #: Seconds to wait for another run before giving up; longer than any sane task.
 LOCK_TIMEOUT = 300.0
+#: How names of records end.
+_ENDING = ".json"
 
 
 class Store:
@@ -115,21 +117,21 @@ class Store:
             self._record_path(key), json.dumps({**record._asdict(), "identity": dict(record.identity)}, sort_keys=True)
         )
 
-    def forget(self, key: str, enclosed: str = "") -> None:
+    def forget(self, key: str, enclosed: t.Callable[[str], bool] | None = None) -> None:
         """Drop the record of an object that is gone.
 
-        :param enclosed: how keys end of objects, of any kind of the domain, that are gone with it.
+        :param enclosed: tells by their keys which objects, of any kind of the domain, are gone with it.
         """
         files.remove(self._record_path(key))
         for kind in files.list_directory(self.directory) if enclosed else ():
             folder = os.path.join(self.directory, kind)
             for name in files.list_directory(folder):
-                if name.endswith(_quoted(enclosed) + ".json"):
+                if enclosed and name.endswith(_ENDING) and enclosed(_unquoted(name[: -len(_ENDING)])):
                     files.remove(os.path.join(folder, name))
             files.remove_empty(folder)
 
     def _record_path(self, key: str) -> str:
-        return os.path.join(self.records, _quoted(key) + ".json")
+        return os.path.join(self.records, _quoted(key) + _ENDING)
 
     # --- journal -------------------------------------------------------------
 
@@ -158,3 +160,8 @@ class Store:
 def _quoted(key: str) -> str:
     """A key as part of a file's name."""
     return key.replace("%", "%25").replace("/", "%2F")
+
+
+def _unquoted(name: str) -> str:
+    """The key in a file's name."""
+    return name.replace("%2F", "/").replace("%25", "%")

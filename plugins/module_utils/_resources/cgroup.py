@@ -14,7 +14,7 @@ from .._cgroup.group import ABOVE, OURS, Group, Joined
 from .._cgroup.hierarchy import CONTROLLERS, Host, detect
 from .._kernel import process
 from .._model.errors import InvalidOptions, NsfleetError, OptionError
-from .._model.field import RECREATE, Field, State, Table
+from .._model.field import RECREATE, STAYS, Field, State, Table
 from .._model.names import cgroup_name
 from .._model.quantities import MAX, between, count_or_max
 from .._model.resource import CREATE, DELETE, SET, Change, Observation, Resource, Step
@@ -85,7 +85,7 @@ DELEGATE = Table(
 TABLE = Table(
     (
         Field("name", required=True, canonical=cgroup_name, stateful=False),
-        Field("controllers", "list", elements="str", canonical=_controllers),
+        Field("controllers", "list", elements="str", canonical=_controllers, revert=STAYS),
         *limits.LIMITS,
         Field("max_depth", canonical=_levels, revert=MAX, write="cgroup.max.depth"),
         Field("max_descendants", canonical=_levels, revert=MAX, write="cgroup.max.descendants"),
@@ -93,7 +93,7 @@ TABLE = Table(
         Field("type", choices=("domain", "threaded"), revert="domain", effect=RECREATE, write="cgroup.type"),
         Field("settings", "dict", canonical=_raw),
         Field("delegate", "dict", table=DELEGATE),
-        Field("processes", "list", elements="int", canonical=_pids),
+        Field("processes", "list", elements="int", canonical=_pids, revert=STAYS),
         Field("frozen", "bool", revert=False),
         Field("kill", "bool", default=False, stateful=False),
         *POLICY,
@@ -128,7 +128,7 @@ class Cgroup(Resource):
         if errors:
             raise InvalidOptions(errors)
         self.group = Group(self.name, self.host or detect())
-        needed = {*self.wanted.get("controllers", ()), *limits.controllers(self.wanted)}
+        needed = {*self.wanted.get("controllers", ()), *limits.controllers(self.wanted), *self._raw_controllers()}
         if needed:
             self.wanted["controllers"] = sorted(needed)
         #: Where processes were that this run moved into the group: files to write their ids to.
@@ -146,10 +146,20 @@ class Cgroup(Resource):
             if file in given
         ]
 
+    def _raw_controllers(self) -> set[str]:
+        """Controllers that raw settings need."""
+        return {settings.controller_of(file) for file in self.wanted.get("settings", ())} & {
+            *self.group.host.controllers()
+        }
+
     @property
     def key(self) -> str:
         """Its path, since a group can be named in two ways."""
         return self.group.path
+
+    def encloses(self, key: str) -> bool:
+        """Groups inside it, which other tasks made, go with it."""
+        return key.startswith(f"{self.key}/")
 
     # --- observe ---------------------------------------------------------------
 
@@ -177,8 +187,7 @@ class Cgroup(Resource):
         )
         named = {**self.applied, **self.wanted}
         for name, value in found.items():
-            asked = name in self.wanted or (name in named and value)
-            if everything or asked or value not in _NEUTRAL[name]:
+            if everything or name in named or value not in _NEUTRAL[name]:
                 state[name] = value
         return {name: value for name, value in state.items() if value is not None}
 
@@ -268,14 +277,19 @@ class Cgroup(Resource):
         elif option == "settings":
             self._write_setting(change.path[1], after)
         else:
-            text = after if isinstance(after, str) else "1" if after else "0"
-            self.group.write(_FILES[option], text)
+            self._write_file(option, after)
 
     def delegate(self, changes: t.Iterable[Change]) -> None:
         """Give the group to a user and a group of users."""
         ids = dict(zip(("uid", "gid"), self.group.owner() or (0, 0)))
         ids.update({change.path[1]: change.after for change in changes})
         self.group.delegate(ids["uid"], ids["gid"])
+
+    def _write_file(self, option: str, value: str | bool) -> None:
+        """What a group is already, it need not be told; to ``domain`` the kernel never lets it be set."""
+        if value != self._read_file(option):
+            text = value if isinstance(value, str) else "1" if value else "0"
+            self.group.write(_FILES[option], text)
 
     def _write_setting(self, name: str, text: str) -> None:
         before = self.group.read_raw(name)

@@ -90,6 +90,8 @@ def _without_controllers(
             for field in limits.LIMITS
             if field.name in resource.wanted and field.write.controller == controller
         ]
+        raw = (file for file in resource.wanted.get("settings", ()) if settings.controller_of(file) == controller)
+        users += [f"settings[{file}]" for file in raw]
         if controller in asked or not users:
             yield OptionError("controllers", f"{controller} cannot be had: {reason}")
         elif users[0] not in refused:
@@ -146,8 +148,7 @@ def _setting(resource: Cgroup, change: Change) -> str | None:
         hierarchy = settings.locate_raw(group.host, name)
     except settings.Unsupported as error:
         return str(error)
-    controller = {"blkio": "io"}.get(name.partition(".")[0], name.partition(".")[0])
-    place = limits_check.sample(group, hierarchy, controller if controller in hierarchy.controllers else "cgroup")
+    place = limits_check.sample(group, hierarchy, settings.controller_of(name) or "cgroup")
     if place is None:
         return None
     if not group.tree.has(f"{place}/{name}"):

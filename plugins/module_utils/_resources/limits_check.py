@@ -19,6 +19,7 @@ from .limits import huge_page_sizes, limit_of
 if t.TYPE_CHECKING:
     from .._cgroup.group import Group
     from .._cgroup.hierarchy import Hierarchy
+    from .._cgroup.settings import Folder
     from .._model.field import State
     from .._model.resource import Change
 
@@ -76,8 +77,8 @@ def preflight(group: Group, changes: t.Iterable[Change], wanted: State) -> t.Ite
     :param wanted: all options of the task in canonical form.
     """
     for change in changes:
-        check = _CHECKS.get(change.path[0])
-        problem = _unsupported(group, change) or (check(_Query(group, change, wanted)) if check else None)
+        check = _CHECKS.get(change.path[0], _unobjectionable)
+        problem = _unsupported(group, change) or check(_Query(group, change, wanted)) or _without_file(group, change)
         if isinstance(problem, str):
             yield OptionError(change.option, problem)
         elif problem is not None:
@@ -85,13 +86,20 @@ def preflight(group: Group, changes: t.Iterable[Change], wanted: State) -> t.Ite
 
 
 def _unsupported(group: Group, change: Change) -> str | None:
-    """Whether the version of cgroups, the host or the kernel lacks it."""
+    """Whether the version of cgroups or the host lacks it."""
+    try:
+        for file in limit_of(change).files(change):
+            settings.locate(group.host, file)
+    except settings.Unsupported as error:
+        return str(error)
+    return None
+
+
+def _without_file(group: Group, change: Change) -> str | None:
+    """Whether the kernel lacks it."""
     limit = limit_of(change)
     for file in limit.files(change):
-        try:
-            hierarchy, accessor = settings.locate(group.host, file)
-        except settings.Unsupported as error:
-            return str(error)
+        hierarchy, accessor = settings.locate(group.host, file)
         if lacks(group, hierarchy, limit.controller, accessor.files(file)):
             hint = _HINTS.get(file, "")
             return f"this kernel has no {file}{': ' if hint else ''}{hint}"
@@ -114,19 +122,37 @@ def sample(group: Group, hierarchy: Hierarchy, controller: str) -> str | None:
 
 
 def _samples(group: Group, hierarchy: Hierarchy) -> t.Iterator[str]:
-    """Groups that are there: the group itself, those above it but the root, and others near the root."""
+    """Groups that are there: the group itself, those above it, and others near the root.
+
+    The root of all groups lacks files that others have. In a control group namespace, another one stands in its place.
+    """
     path = group.path
     while path:
         if group.tree.has(hierarchy.mount_point + path):
             yield hierarchy.mount_point + path
         path = path.rpartition("/")[0]
+    if not _is_root(group.folder(hierarchy)._replace(path=hierarchy.mount_point), hierarchy.version):
+        yield hierarchy.mount_point
     for child in group.tree.children(hierarchy.mount_point):
         yield f"{hierarchy.mount_point}/{child}"
+
+
+def _is_root(folder: Folder, version: int) -> bool:
+    """Whether a group is the root of all groups, by what only the root has (version 1), or lacks (version 2)."""
+    only_in_root, only_below = "release_agent", "cgroup.type"
+    if version == 1:
+        return folder.tree.has(f"{folder.path}/{only_in_root}")
+    return not folder.tree.has(f"{folder.path}/{only_below}")
 
 
 # --- single options ------------------------------------------------------------------
 
 _Problem = t.Union[str, Missing, None]
+
+
+def _unobjectionable(query: _Query) -> _Problem:
+    del query
+    return None
 
 
 def _quota(query: _Query) -> _Problem:
@@ -235,13 +261,22 @@ def _rdma_device(query: _Query) -> _Problem:
 
 
 def _capacity(controller: str, query: _Query) -> _Problem:
-    """A resource of which the root says how much there is."""
-    hierarchy = query.group.host.of(controller)
-    text = query.group.tree.read(f"{hierarchy.mount_point}/{controller}.capacity") if hierarchy else None
+    """A resource of which the root of all groups says how much there is, and each group, how much of it may be used."""
+    text = _capacities(query.group, controller)
     there = [line.split()[0] for line in (text or "").splitlines()]
     if text is None or query.key in there:
         return None
     return f"this host has no {query.key} to share; it has {', '.join(there) or 'none'}"
+
+
+def _capacities(group: Group, controller: str) -> str | None:
+    """Lines that begin with the names of all resources, ``None`` where nobody tells them."""
+    hierarchy = group.host.of(controller)
+    if hierarchy is None:
+        return None
+    text = group.tree.read(f"{hierarchy.mount_point}/{controller}.capacity")
+    place = sample(group, hierarchy, controller)
+    return group.tree.read(f"{place}/{controller}.max") if text is None and place else text
 
 
 def _interface(query: _Query) -> _Problem:

@@ -96,10 +96,9 @@ class Netns(Resource):
             content = _resolver_text(self.given["resolver"])
             self.wanted["files"] = {**self.wanted.get("files", {}), RESOLVER_FILE: content}
 
-    @property
-    def encloses(self) -> str:
+    def encloses(self, key: str) -> bool:
         """Links, routes and rules are in a namespace, and go with it."""
-        return f"@{self.name}"
+        return key.endswith(f"@{self.name}")
 
     @property
     def _source(self) -> str:
