@@ -45,13 +45,12 @@ def daemon(name: str, command: str) -> Given:
     )
 
 
+WEB = {"name": "web", "rootfs": "/", "overlay": "tmpfs", "command": ["/bin/sleep", "1000"], "stop_signal": "KILL"}
 GIVEN = {
     "bridge": Given("ip netns add tenant", "ip netns delete tenant"),
     "cgroup": daemon("daemon", ""),
     "cgroup_info": Given(objects=(("cgroup", {"name": "web", "memory_max": "64M"}),)),
-    "container_info": Given(
-        objects=(("container", {"name": "web", "rootfs": "/", "overlay": "tmpfs", "command": ["/bin/sleep", "1000"]}),),
-    ),
+    "container_info": Given(objects=(("container", WEB),)),
     "netns": daemon("shop", "unshare --net"),
     "veth": Given("ip netns add r1 && ip netns add r2", "ip netns delete r1 && ip netns delete r2"),
 }
