@@ -32,6 +32,8 @@ def run(kind: type[Resource]) -> None:
         outcome = converge([kind(module.params)], check=module.check_mode)
     except NsfleetError as error:
         _fail(module, error)
+    except PermissionError as error:
+        _fail(module, _not_allowed(error))
     else:
         for warning in outcome.warnings:
             module.warn(warning)
@@ -48,6 +50,8 @@ def run_info(table: Table, gather: t.Callable[[t.Mapping[str, t.Any]], dict[str,
         found = gather(table.canonical(module.params))
     except NsfleetError as error:
         _fail(module, error)
+    except PermissionError as error:
+        _fail(module, _not_allowed(error))
     else:
         module.exit_json(changed=False, **found)
 
@@ -70,3 +74,8 @@ def _fail(module: AnsibleModule, error: NsfleetError) -> None:
     errors = error.errors if isinstance(error, InvalidOptions) else ()
     listed = [{"option": each.option, "problem": each.problem} for each in errors]
     module.fail_json(msg=str(error), errors=listed)
+
+
+def _not_allowed(error: PermissionError) -> NsfleetError:
+    where = f"{error.filename}: " if error.filename else ""
+    return NsfleetError(f"{where}{error.strerror}; run the task as root (become: true)")

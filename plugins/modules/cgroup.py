@@ -131,9 +131,9 @@ EXAMPLES = r"""
     name: web
   register: web
 
-- name: A daemon that is to be limited
-  ansible.builtin.shell: sleep 600 >/dev/null 2>&1 & echo $!
-  changed_when: true
+- name: Which process is the daemon that is to be limited?
+  ansible.builtin.slurp:
+    src: /run/daemon.pid
   register: daemon
 
 - name: Move it into the group, and stop it there
@@ -144,7 +144,7 @@ EXAMPLES = r"""
     memory_max: 512M
     pids_max: 100
     processes:
-      - "{{ daemon.stdout }}"
+      - "{{ daemon.content | b64decode }}"
     frozen: true
 
 - name: A group that may use three devices and no others

@@ -31,16 +31,16 @@ seealso:
 EXAMPLES = r"""
 - name: All groups of this collection, and the host
   nsfleet.linux.cgroup_info:
-  register: groups
+  register: found
 
 - name: Is there a group whose processes ran out of memory?
   ansible.builtin.debug:
-    msg: "{{ groups.cgroups | selectattr('events.memory.oom_kill', 'defined')
+    msg: "{{ found.cgroups | selectattr('events.memory.oom_kill', 'defined')
       | selectattr('events.memory.oom_kill') | map(attribute='name') }}"
 
 - name: Which version of cgroups limits memory here?
   ansible.builtin.debug:
-    var: groups.host.controllers.memory.version
+    var: found.host.controllers.memory.version
 """
 
 RETURN = r"""

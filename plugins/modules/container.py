@@ -274,7 +274,7 @@ EXAMPLES = r"""
       - -c
       - trap 'exit 0' TERM; while true; do date; sleep 10 & wait; done
 
-- name: The same with limits, as another user, in the network namespace of a service
+- name: A network namespace that others can join, too
   nsfleet.linux.netns:
     name: clock
 

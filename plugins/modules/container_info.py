@@ -20,7 +20,7 @@ options:
     description: Name of one container. Without it, all of them.
     type: str
   log_bytes:
-    description: How many bytes of the end of the log are told.
+    description: How many bytes of the end of the log are told, at most 16 MiB.
     type: int
     default: 4096
 seealso:

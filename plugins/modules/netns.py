@@ -114,10 +114,15 @@ EXAMPLES = r"""
         127.0.0.1 localhost
         10.2.0.10 web
 
-- name: A name for the network namespace of a running process
+- name: Which process is the shop?
+  ansible.builtin.slurp:
+    src: /run/shop.pid
+  register: shop
+
+- name: A name for the network namespace that it made for itself
   nsfleet.linux.netns:
     name: shop
-    pid: "{{ shop_pid }}"
+    pid: "{{ shop.content | b64decode }}"
 
 - name: Only report what somebody changed by hand
   nsfleet.linux.netns:

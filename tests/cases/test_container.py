@@ -533,7 +533,7 @@ def test_what_is_missing() -> None:
     laws.missing("container", {**BASE, "rootfs": "/srv/nothing"}, "rootfs: there is no directory")
     mounts = [{"destination": "/a", "source": "/srv/nothing"}]
     laws.missing("container", {**BASE, "mounts": mounts}, "mounts[/a].source: there is no /srv/nothing")
-    laws.refused("container", {"name": "case", "state": "started"}, "command", "there is no container case")
+    laws.missing("container", {"name": "case", "state": "started"}, "command: there is no container case")
     laws.refused("container", {"name": "case", "cwd": "/"}, "cwd: needs command")
 
 

@@ -150,6 +150,16 @@ def test_absent_names_the_processes_that_hold_it() -> None:
     holder.wait()
 
 
+def test_absent_names_who_has_only_opened_it() -> None:
+    laws.run("netns", BASE)
+    with open("/run/netns/case", "rb") as namespace:
+        holder = subprocess.Popen(["sleep", "1000"], stdin=namespace)
+    laws.refused("netns", {**BASE, "state": "absent"}, "in_use", f"{holder.pid} (sleep)")
+    holder.kill()
+    holder.wait()
+    laws.remove("netns", BASE)
+
+
 def test_absent_kills_the_processes_that_hold_it() -> None:
     laws.run("netns", BASE)
     holder = subprocess.Popen(["ip", "netns", "exec", "case", "sleep", "1000"])

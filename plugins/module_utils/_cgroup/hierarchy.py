@@ -11,9 +11,9 @@ statfs(2) say; nothing is concluded from names of directories or from the order 
 from __future__ import annotations
 
 import os
-import re
 import typing as t
 
+from .._kernel.mount import mounts
 from .._kernel.namespace import filesystem_type
 from .._model.errors import NsfleetError
 from .tree import Tree
@@ -156,23 +156,18 @@ def detect(
     """
     tree = tree or Tree()
     best: dict[str, tuple[t.Any, Hierarchy]] = {}
-    with open(mountinfo, encoding="utf-8", errors="surrogateescape") as lines:
-        for line in lines:
-            before, _dash, after = line.partition(" - ")
-            kind, _source, options = (*after.split(), "", "", "")[:3]
-            if kind not in _MAGIC:
-                continue
-            device, root, mount_point = before.split()[2:5]
-            path = _unescaped(mount_point)
-            try:
-                if probe(path) != (_MAGIC[kind], device):
-                    continue  # another mount covers it
-            except OSError:
-                continue
-            # Mounted more than once, it is used where everybody expects it, and as a whole.
-            rank = (root != "/", not (path + "/").startswith(MOUNT_DIRECTORY), len(path))
-            if device not in best or rank < best[device][0]:
-                best[device] = (rank, _hierarchy(path, kind, options, tree))
+    for each in mounts(mountinfo):
+        if each.kind not in _MAGIC:
+            continue
+        try:
+            if probe(each.path) != (_MAGIC[each.kind], each.device):
+                continue  # another mount covers it
+        except OSError:
+            continue
+        # Mounted more than once, it is used where everybody expects it, and as a whole.
+        rank = (each.root != "/", not (each.path + "/").startswith(MOUNT_DIRECTORY), len(each.path))
+        if each.device not in best or rank < best[each.device][0]:
+            best[each.device] = (rank, _hierarchy(each.path, each.kind, each.super_options, tree))
     found = [hierarchy for _rank, hierarchy in best.values()]
     return Host(found, os.path.isdir(systemd_directory), tree)
 
@@ -182,8 +177,3 @@ def _hierarchy(path: str, kind: str, options: str, tree: Tree) -> Hierarchy:
         return Hierarchy(path, 2, tuple((tree.read(f"{path}/cgroup.controllers") or "").split()))
     words = [word for word in options.split(",") if word in _VERSION_1 or word.startswith("name=")]
     return Hierarchy(path, 1, tuple("io" if word == "blkio" else word for word in words))
-
-
-def _unescaped(path: str) -> str:
-    """A path of the mount table, in which space, tab, newline and backslash are octal."""
-    return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match.group(1), 8)), path)

@@ -2,13 +2,19 @@
 # Copyright (c) 2026, the nsfleet.linux authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Namespaces as file descriptors: open, tell apart, enter for a while (namespaces(7), setns(2), unshare(2))."""
+"""Namespaces as file descriptors: open, tell apart, enter for a while, ask about.
+
+Sources: namespaces(7), setns(2), unshare(2), ioctl_ns(2).
+"""
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
+import fcntl
 import os
+import struct
 import typing as t
 
 from .syscall import call, libc
@@ -63,11 +69,13 @@ def open_namespace(path: str) -> int:
     :returns: file descriptor, closed on exec; the caller closes it.
     :raises OSError: there is nothing at the path; ``EINVAL``: what is there is no namespace.
     """
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    if filesystem_type(fd) != NSFS_MAGIC:
-        os.close(fd)
-        raise OSError(22, "it is not a namespace", path)
-    return fd
+    found = os.open(path, os.O_PATH | os.O_CLOEXEC)  # what is no namespace is not opened: a pipe would wait for its end
+    try:
+        if filesystem_type(found) != NSFS_MAGIC:
+            raise OSError(errno.EINVAL, "it is not a namespace", path)
+        return os.open(f"/proc/self/fd/{found}", os.O_RDONLY | os.O_CLOEXEC)
+    finally:
+        os.close(found)
 
 
 @contextlib.contextmanager
@@ -76,11 +84,12 @@ def coming_back(kind: str = "net") -> t.Iterator[None]:
 
     :param kind: ``net``, ``uts`` or ``ipc``; others cannot be left again.
     """
-    home = os.open(f"/proc/thread-self/ns/{kind}", os.O_RDONLY | os.O_CLOEXEC)
+    here = f"/proc/thread-self/ns/{kind}"
+    home = os.open(here, os.O_RDONLY | os.O_CLOEXEC)
     try:
         yield
     finally:
-        if libc.setns(home, FLAGS[kind]) == -1:
+        if libc.setns(home, FLAGS[kind]) == -1 and identity(here) != identity(home):
             os.abort()  # this thread must not go on in a namespace that nobody expects it in
         os.close(home)
 
@@ -103,3 +112,51 @@ def unshare(kind: str) -> None:
     :raises OSError: the kernel refused.
     """
     call("unshare", FLAGS[kind])
+
+
+# --- what the kernel tells of one --------------------------------------------
+
+#: A request without an argument has no direction; how that is written differs by machine (asm/ioctl.h).
+_NO_DIRECTION = 1 << 29 if os.uname().machine.startswith(("alpha", "mips", "ppc", "sparc")) else 0
+_GET_USERNS, _GET_PARENT, _GET_NSTYPE, _GET_OWNER_UID = (_NO_DIRECTION | 0xB700 | number for number in (1, 2, 3, 4))
+_KINDS: t.Final = {flag: kind for kind, flag in FLAGS.items()}
+
+
+def name(fd: int) -> str:
+    """A namespace as ``/proc/PID/ns`` writes it: ``net:[4026531840]``.
+
+    The link in ``/proc/self/fd`` is no way to tell: of a mounted namespace it is the path.
+    """
+    return f"{_KINDS[fcntl.ioctl(fd, _GET_NSTYPE)]}:[{os.fstat(fd).st_ino}]"
+
+
+def owner(fd: int) -> int | None:
+    """The user namespace that a namespace belongs to.
+
+    :returns: file descriptor, which the caller closes; ``None`` if the kernel does not tell, since there is none, or it
+        is none that the caller's own user namespace encloses.
+    """
+    return _relative(fd, _GET_USERNS)
+
+
+def parent(fd: int) -> int | None:
+    """The namespace that a user or process namespace is inside.
+
+    :returns: as :func:`owner`; ``None`` for all other types, too.
+    """
+    return _relative(fd, _GET_PARENT)
+
+
+def _relative(fd: int, request: int) -> int | None:
+    try:
+        return fcntl.ioctl(fd, request)
+    except OSError:
+        return None
+
+
+def owner_uid(fd: int) -> int | None:
+    """User id of whoever made a user namespace, ``None`` for all other types."""
+    try:
+        return int(struct.unpack("=I", fcntl.ioctl(fd, _GET_OWNER_UID, bytes(4)))[0])
+    except OSError:
+        return None

@@ -13,6 +13,7 @@ import typing as t
 
 from .._model.quantities import is_digits
 from . import mount, process
+from .census import Census
 from .namespace import NSFS_MAGIC, Identity, coming_back, filesystem_type, identity, open_namespace, unshare
 
 DIRECTORY: t.Final = "/run/netns"
@@ -96,26 +97,12 @@ def remove(name: str) -> None:
 
 
 def holders(wanted: Identity) -> list[process.Process]:
-    """The processes that run in a network namespace or hold a descriptor of it, without the caller."""
-    return [found for found in process.processes() if found.pid != os.getpid() and _holds(found.pid, wanted)]
-
-
-def _holds(pid: int, wanted: Identity) -> bool:
-    with contextlib.suppress(OSError):
-        if identity(f"/proc/{pid}/ns/net") == wanted:
-            return True
-    link = f"net:[{wanted.inode}]"
-    try:
-        return any(_link(f"/proc/{pid}/fd/{fd}") == link for fd in os.listdir(f"/proc/{pid}/fd"))
-    except OSError:
-        return False
-
-
-def _link(path: str) -> str:
-    try:
-        return os.readlink(path)
-    except OSError:
-        return ""
+    """The processes that run in a network namespace or keep it by a thread or an open file, without the caller."""
+    found = Census(holders=True).namespaces.get(f"net:[{wanted.inode}]")
+    if found is None:
+        return []
+    pids = {*found.pids, *(holder.pid for holder in found.holders)} - {os.getpid()}
+    return list(process.processes(sorted(pids)))
 
 
 @contextlib.contextmanager

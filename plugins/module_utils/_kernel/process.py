@@ -45,17 +45,33 @@ def processes(wanted: t.Iterable[int] | None = None) -> t.Iterator[Process]:
             continue
 
 
+class Status(t.NamedTuple):
+    """What ``/proc/PID/stat`` says of a process."""
+
+    command: str
+    state: str  #: one letter
+    started: int  #: clock ticks since boot
+
+
+def status(pid: int) -> Status | None:
+    """A process as it is now, ``None`` if there is none."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            before, _bracket, after = file.read().rpartition(b")")
+    except OSError:
+        return None
+    fields = after.split()
+    command = before.partition(b"(")[2].decode(errors="backslashreplace")
+    return Status(command, fields[0].decode("ascii"), int(fields[19]))
+
+
 def start_time(pid: int) -> int | None:
     """When a process started, in clock ticks since boot; ``None`` if there is none, or only its exit status is left.
 
     Pid and start time together mean one process and no other until the next boot.
     """
-    try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            fields = file.read().rpartition(b")")[2].split()
-    except OSError:
-        return None
-    return None if fields[0] in (b"Z", b"X") else int(fields[19])
+    now = status(pid)
+    return None if now is None or now.state in "ZX" else now.started
 
 
 # --- making processes --------------------------------------------------------

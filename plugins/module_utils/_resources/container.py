@@ -246,7 +246,7 @@ class Container(Resource):
         if self.absent:
             return
         if not self.described and not self.observed.exists:
-            yield OptionError("command", f"there is no container {self.name}, and no command to make one with")
+            yield Missing(f"command: there is no container {self.name}, and no command to make one with")
             return
         yield from self._missing_files()
         yield from self._missing_namespaces()

@@ -13,15 +13,19 @@ from .._cgroup.group import Group
 from .._kernel import process
 from .._model.field import Field, State, Table
 from .._model.names import container_name
+from .._model.quantities import between
 from .._runtime import groups, lifecycle
 from .._runtime import state as states
 from .._runtime.bundle import Bundle, names
 from .container import Container
 
+#: All of a log would have to go through the task's result.
+_LARGEST_LOG: t.Final = 16 << 20
+
 TABLE = Table(
     (
         Field("name", canonical=container_name),
-        Field("log_bytes", "int", default=4096),
+        Field("log_bytes", "int", default=4096, canonical=between(0, _LARGEST_LOG)),
     )
 )
 

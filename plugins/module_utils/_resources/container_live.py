@@ -13,6 +13,7 @@ import socket
 import typing as t
 
 from .._kernel import files, sysctl
+from .._kernel.mount import mounts
 from .._kernel.namespace import identity, inside
 from .._kernel.syscall import call
 from .._model.errors import KernelError
@@ -77,18 +78,12 @@ def _names(pid: int) -> tuple[str, str]:
 
 def _correct_mounts(state: State, pid: int) -> None:
     """Mounts that are gone, and the root if it became writable or read-only."""
-    text = files.read_text(f"/proc/{pid}/mountinfo") or ""
-    places: dict[str, str] = {}
-    for line in text.splitlines():
-        words = line.split()
-        places[_unescaped(words[4])] = words[5]
+    try:
+        places = {each.path: each.options for each in mounts(f"/proc/{pid}/mountinfo")}
+    except OSError:  # it has ended in between
+        places = {}
     state["mounts"] = {place: entry for place, entry in state["mounts"].items() if place in places}
     state["read_only"] = "ro" in places.get("/", "").split(",")
-
-
-def _unescaped(word: str) -> str:
-    """A path of mountinfo, in which white space is written in octal (proc(5))."""
-    return word.encode().decode("unicode_escape").encode("latin-1").decode(errors="surrogateescape")
 
 
 def _correct_sysctls(state: State, pid: int) -> None:

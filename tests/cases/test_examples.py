@@ -1,0 +1,141 @@
+# Copyright (c) 2026, the nsfleet.linux authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The examples in the documentation of every module, run as a user runs them who copies them into a playbook.
+
+In check mode, where they leave the host as it is, then for real. Each task of ours is repeated at once, and has nothing
+to do then. In the end all that they made is removed by tasks, and nothing is left (:mod:`conftest`).
+"""
+
+from __future__ import annotations
+
+import ast
+import glob
+import os
+import re
+import typing as t
+
+import pytest
+import yaml
+from support import laws, site, world
+
+Task = dict[str, t.Any]
+
+OURS = "nsfleet.linux."
+FOLDER = os.path.join(site.ROOT, "plugins", "modules")
+MODULES = sorted(os.path.basename(path)[:-3] for path in glob.glob(f"{FOLDER}/*.py"))
+#: Values of ``state`` that ask for something to be done each time.
+ALWAYS = ("restarted",)
+
+
+class Given(t.NamedTuple):
+    """What the examples of a module presuppose, by shell commands and by other modules."""
+
+    made_by: str = "true"
+    unmade_by: str = "true"
+    objects: tuple[tuple[str, dict[str, t.Any]], ...] = ()
+
+
+def daemon(name: str, command: str) -> Given:
+    """A process that wrote its id into a file, as daemons do."""
+    file = f"/run/{name}.pid"
+    return Given(
+        f"{command} sh -c 'echo $$ >{file}; exec sleep 1000' >/dev/null 2>&1 & until test -s {file}; do :; done",
+        f"kill -KILL $(cat {file}) 2>/dev/null; rm {file}",
+    )
+
+
+WEB = {"name": "web", "rootfs": "/", "overlay": "tmpfs", "command": ["/bin/sleep", "1000"], "stop_signal": "KILL"}
+GIVEN = {
+    "bridge": Given("ip netns add tenant", "ip netns delete tenant"),
+    "cgroup": daemon("daemon", ""),
+    "cgroup_info": Given(objects=(("cgroup", {"name": "web", "memory_max": "64M"}),)),
+    "container_info": Given(objects=(("container", WEB),)),
+    "netns": daemon("shop", "unshare --net"),
+    "veth": Given("ip netns add r1 && ip netns add r2", "ip netns delete r1 && ip netns delete r2"),
+}
+
+
+def examples(module: str) -> list[Task]:
+    """The tasks in the documentation of a module.
+
+    :raises AssertionError: it has none.
+    """
+    with open(os.path.join(FOLDER, f"{module}.py"), encoding="utf-8") as file:
+        statements = ast.parse(file.read()).body
+    texts = [
+        ast.literal_eval(each.value)
+        for each in statements
+        if isinstance(each, ast.Assign) and ast.unparse(each.targets[0]) == "EXAMPLES"
+    ]
+    assert texts, f"module {module} has no EXAMPLES"
+    tasks: list[Task] = yaml.safe_load(texts[0])
+    assert any(OURS + module in task for task in tasks), f"no example of {module} uses it"
+    assert all("name" in task for task in tasks), f"an example of {module} does not say what it is for"
+    return tasks
+
+
+def ours(task: Task) -> str:
+    """The module of ours that a task uses, with the name of the collection; empty for none."""
+    return next((word for word in task if word.startswith(OURS)), "")
+
+
+def options(task: Task) -> dict[str, t.Any]:
+    """What a task of ours says; an empty task says nothing."""
+    return task[ours(task)] or {}
+
+
+def twice(tasks: t.Iterable[Task]) -> t.Iterator[Task]:
+    """Each task, and those of ours again, to find nothing to do."""
+    for task in tasks:
+        yield task
+        if ours(task) and options(task).get("state") not in ALWAYS:
+            name = f"{task['name']} (again)"
+            yield {**task, "name": name, "register": "again", "failed_when": "again is failed or again is changed"}
+
+
+def removals(tasks: t.Sequence[Task]) -> t.Iterator[Task]:
+    """A task that removes it for each object that tasks make, the last first."""
+    made = {
+        (ours(task), str(options(task).get("name", options(task)))): task
+        for task in tasks
+        if ours(task) and not ours(task).endswith("_info") and options(task).get("state") != "absent"
+    }
+    for (module, _name), task in reversed(made.items()):
+        yield {**task, "name": f"{task['name']} (removed)", module: {**options(task), "state": "absent"}}
+
+
+@pytest.fixture
+def given(module: str) -> t.Iterator[None]:
+    """What the examples of a module presuppose is there."""
+    prepared = GIVEN.get(module, Given())
+    world.sh(prepared.made_by)
+    for other, settings in prepared.objects:
+        laws.run(other, settings)
+    yield
+    for other, settings in reversed(prepared.objects):
+        laws.run(other, {**settings, "state": "absent"})
+    world.sh(prepared.unmade_by)
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_examples(module: str, given: None, tmp_path: t.Any) -> None:
+    del given
+    tasks = examples(module)
+    before = world.snapshot()
+    play(tmp_path / "check.yml", tasks, "--check")
+    assert world.difference(before, world.snapshot()) == [], "check mode changed the host"
+    changed = play(tmp_path / "run.yml", [*twice(tasks), *removals(tasks)])
+    assert changed or module.endswith("_info"), "the examples change nothing, so that they prove nothing"
+
+
+def play(path: t.Any, tasks: t.Sequence[Task], *words: str) -> int:
+    """Run tasks as a playbook; how many of them changed something."""
+    path.write_text(yaml.safe_dump([{"hosts": "localhost", "gather_facts": False, "tasks": list(tasks)}]))
+    printed = site.play(str(path), {}, *words)
+    (recap,) = re.findall(r"changed=(\d+)", printed)
+    return int(recap)
+
+
+def test_every_preparation_is_for_a_module() -> None:
+    assert set(GIVEN) <= set(MODULES)
