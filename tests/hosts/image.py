@@ -34,7 +34,7 @@ def folder(base: str) -> str:
     """Where the image of a base is kept: elsewhere when another would be built, so that checkouts can share a cache."""
     files = sorted(glob.glob(os.path.join(FILES, "**"), recursive=True))
     contents = fingerprint(
-        __file__, kernel.__file__, settings.PYTHON_REQUIREMENTS, f"{_ansible()}/release.py", *map(_content, files),
+        __file__, kernel.__file__, settings.REQUIREMENTS, f"{_ansible()}/release.py", *map(_content, files),
         settings.BASES[base], settings.PACKAGES, settings.EXTRA_PACKAGES, settings.MASKED, settings.DISABLED,
         settings.GENERATORS,
     )  # fmt: skip
@@ -204,7 +204,7 @@ def _libraries(root: str, wheels: t.Sequence[str]) -> None:
         "--target",
         place,
         "--requirement",
-        settings.PYTHON_REQUIREMENTS,
+        settings.REQUIREMENTS,
         *wheels,
     )
     junk = shutil.ignore_patterns("__pycache__")

@@ -15,11 +15,8 @@ CACHE = os.environ.get("TESTHOSTS_CACHE") or os.path.join(REPOSITORY, ".cache", 
 #: Sockets are kept here, and their paths may have 107 characters: a short one.
 RUN = os.environ.get("TESTHOSTS_RUN") or f"/tmp/testhosts-{os.getuid()}"
 EXTRA_PACKAGES: t.Final = [name for name in os.environ.get("TESTHOSTS_PACKAGES", "").split(",") if name]
-REQUIREMENTS = os.path.join(REPOSITORY, "requirements")
-#: Packages that the tool itself needs of a Debian or Ubuntu machine.
-DEBIAN_REQUIREMENTS = os.path.join(REQUIREMENTS, "hosts-debian.txt")
 #: Python packages that the cases need in a machine.
-PYTHON_REQUIREMENTS = os.path.join(REQUIREMENTS, "hosts.txt")
+REQUIREMENTS = os.path.join(REPOSITORY, "requirements", "hosts.txt")
 KEY = os.path.join(CACHE, "id_ed25519")
 HOST_KEY = os.path.join(CACHE, "ssh_host_ed25519_key")
 KNOWN_HOSTS = os.path.join(CACHE, "known_hosts")

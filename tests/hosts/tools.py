@@ -43,8 +43,7 @@ def run(*command: str, **options: t.Any) -> subprocess.CompletedProcess[t.Any]:
     try:
         return subprocess.run(command, check=True, **options)
     except FileNotFoundError:
-        packages = " ".join(read(settings.DEBIAN_REQUIREMENTS).split())
-        raise Failure(f"{command[0]} is missing; Debian packages: {packages}") from None
+        raise Failure(f"{command[0]} is missing: make packages") from None
     except subprocess.CalledProcessError as error:
         raise Failure(f"{shlex.join(command)}: exit status {error.returncode}") from None
 
