@@ -139,7 +139,7 @@ class Machine:
         put(self.path("about.json"), json.dumps(self.about, indent=1))
         if memory:
             control = qemu.Control(self.path("qmp"))
-            until(60, "restored memory", lambda: control.status() != "inmigrate", 0.02)
+            until(600, "restored memory", lambda: control.status() != "inmigrate", 0.02)
             control("cont")
 
     def _personalize(self, serial: qemu.Serial) -> None:
@@ -174,7 +174,7 @@ class Machine:
                 return connection.recv(4) == b"SSH-"
             return False
 
-        until(120, f"ssh on {self.name}", banner, 0.05)
+        until(600, f"ssh on {self.name}", banner, 0.05)
 
     # --- use
 
@@ -323,6 +323,6 @@ def _save(machine: Machine, path: str) -> None:
     control("migrate-set-parameters", **{"max-bandwidth": 1 << 40})
     control("migrate", uri=f"exec:cat >{shlex.quote(path)}")
     ended = ("completed", "failed")
-    until(120, "snapshot", lambda: control("query-migrate").get("status") in ended)
+    until(600, "snapshot", lambda: control("query-migrate").get("status") in ended)
     if control("query-migrate")["status"] == "failed":
         raise Failure(f"qemu could not save {machine.name}")

@@ -82,7 +82,7 @@ class Control:
 
     def __init__(self, path: str) -> None:
         self._socket = socket.socket(socket.AF_UNIX)
-        self._socket.settimeout(60)
+        self._socket.settimeout(600)
         self._socket.connect(path)
         self._lines = self._socket.makefile("rw")
         self._lines.readline()
@@ -126,14 +126,14 @@ class Serial:
         """Send text as it is."""
         self._socket.sendall(text.encode())
 
-    def run(self, script: str, seconds: float = 600) -> tuple[int, str]:
+    def run(self, script: str, seconds: float = 1800) -> tuple[int, str]:
         """Run a shell script. Gives its exit status and its output."""
         tag = uuid.uuid4().hex[:8]
         self.send(f"{script.rstrip()}\n#END {tag}\n")
         lines, last = self._listen(f"#RC {tag}", seconds)
         return int(last.split()[2]), "\n".join(lines)
 
-    def wait_for_boot(self, seconds: float = 300) -> str:
+    def wait_for_boot(self, seconds: float = 1200) -> str:
         """Wait until the shell says that it is there. Gives the kernel's boot id."""
         return self._listen("#READY", seconds)[1].split()[1]
 
