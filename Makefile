@@ -11,17 +11,26 @@ LOCAL  := -i playbooks/inventories/local
 SANDBOX := $(BIN)/python tests/support/sandbox.py
 PYTEST := $(BIN)/python -m pytest -q
 SUPPORT := PYTHONPATH=tests $(BIN)/python -m support
-CASES  := $(patsubst tests/cases/test_%.py,case-%,$(wildcard tests/cases/test_*.py))
+EACH_CASE := $(patsubst tests/cases/test_%.py,case-%,$(wildcard tests/cases/test_*.py))
 LINT   := lint-ruff lint-format lint-mypy lint-ansible lint-yaml lint-shell lint-docs lint-changelog
 #: What make test runs; each leaves its results in $(OUTPUT)/NAME.xml or NAME-*.xml. The longest come first.
-SUITES := sanity lint matrix-small unit $(CASES)
+SUITES := sanity lint matrix-small unit $(EACH_CASE)
 #: Debian packages that the tests need.
-PACKAGES := conntrack curl ethtool git iproute2 iputils-ping mmdebstrap nftables procps python3-venv shellcheck util-linux
+PACKAGES := conntrack curl e2fsprogs ethtool git iproute2 iputils-ping lz4 mmdebstrap nftables openssh-client procps \
+            python3-venv qemu-system-x86 qemu-utils shellcheck util-linux xz-utils zstd
+
+# Test hosts: which cases (empty: all), on which Debian, with which control groups (docs/testing.md).
+CASES  ?=
+HOST   ?= bookworm
+CGROUP ?= v2
+SHAPES := bookworm/v2 bookworm/hybrid bookworm/v1 bullseye/v2 bullseye/v1 trixie/v2
+HOSTED := PYTHONPATH=tests $(BIN)/python -m hosts.cases
 
 export PATH := $(BIN):$(PATH)
 export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/.build
 
-.PHONY: help site status teardown test packages lint $(LINT) sanity unit cases matrix matrix-small bench changelog clean $(CASES)
+.PHONY: help site status teardown test packages lint $(LINT) sanity unit cases matrix matrix-small bench changelog clean $(EACH_CASE) \
+        test-hosts test-hosts-all test-hosts-ansible test-hosts-small hosts-image
 
 help: ## This list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -42,8 +51,9 @@ teardown: $(VENV)/site $(TREE) ## Take all of it away again
 test: packages ## All that proves the collection on this machine
 	rm -rf $(OUTPUT)
 	$(MAKE) $(VENV)/test $(TREE)
-	-$(MAKE) --keep-going --jobs=2 --output-sync=target $(SUITES:lint=$(LINT))
-	@$(SUPPORT).summary $(OUTPUT) $(SUITES)
+	-$(MAKE) --keep-going --jobs=2 --output-sync=target $(SUITES:lint=$(LINT)) hosts-image
+	-$(MAKE) test-hosts-small
+	@$(SUPPORT).summary $(OUTPUT) $(SUITES) hosts-small
 
 packages: ## What the tests need of the distribution; installs what is missing
 	@! dpkg-query --show --showformat '$${db:Status-Status}\n' $(PACKAGES) 2>&1 | grep -qvx installed || \
@@ -69,14 +79,30 @@ sanity: $(VENV)/test ## ansible-test sanity, without an ignore file
 unit: $(VENV)/test $(TREE) ## Tests without a kernel
 	$(PYTEST) tests/unit --junit-xml=$(OUTPUT)/unit.xml
 
-cases: $(CASES) ## Every option of every module, on the kernel of this machine
+cases: $(EACH_CASE) ## Every option of every module, on the kernel of this machine
 
-$(CASES): case-%: $(VENV)/test $(TREE)
+$(EACH_CASE): case-%: $(VENV)/test $(TREE)
 	$(SANDBOX) $(PYTEST) tests/cases/test_$*.py --junit-xml=$(OUTPUT)/case-$*.xml
 
 matrix: $(VENV)/test $(TREE) ## Every module with all versions of Python, ansible-core and pyroute2
 	$(SUPPORT).environments
 	$(SANDBOX) $(PYTEST) tests/matrix --junit-xml=$(OUTPUT)/matrix.xml
+
+test-hosts: packages $(VENV)/test $(TREE) ## Cases in a virtual machine with systemd (CASES="bridge cgroup" HOST=bookworm CGROUP=v2)
+	$(HOSTED) --base $(HOST) --cgroup $(CGROUP) $(CASES)
+	$(MAKE) test-hosts-ansible
+
+test-hosts-ansible: packages $(VENV)/test $(TREE) ## What only Ansible over ssh can tell, against a virtual machine
+	$(PYTEST) tests/hosts --junit-xml=$(OUTPUT)/hosts-ansible.xml
+
+test-hosts-all: packages $(VENV)/test $(TREE) ## Cases in every shape of virtual machine
+	for shape in $(SHAPES); do $(HOSTED) --base $${shape%/*} --cgroup $${shape#*/} $(CASES) || exit; done
+
+test-hosts-small: packages $(VENV)/test $(TREE) ## The cases that make cases skipped, since the kernel of this machine cannot run them
+	$(HOSTED) --cold --only-lacking
+
+hosts-image: packages $(VENV)/test
+	tests/hosts/vm build
 
 # The newest controller, the oldest target.
 matrix-small: $(VENV)/test $(TREE)

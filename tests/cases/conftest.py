@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import subprocess
 import typing as t
@@ -17,6 +18,12 @@ from support import world
 def ip_netns_was_here() -> None:
     """ip-netns(8) mounts its directory when it is first used, and leaves it so: that is no change of ours."""
     world.sh("ip netns add first && ip netns delete first")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def library_is_there() -> None:
+    """What modules import when they write is imported once, here, and not again in the process of every run."""
+    importlib.import_module("pyroute2")
 
 
 @pytest.fixture(autouse=True)

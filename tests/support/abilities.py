@@ -30,6 +30,9 @@ PROBES = {
     "a limit of learned addresses of bridges": "printf '6.7\\n%s\\n' \"$(uname -r)\" | sort -VC",
 }
 
+#: Where a test is skipped, this tells that it is run in a virtual machine (tests/hosts/cases.py).
+ELSEWHERE = "the test hosts have it (make test-hosts)"
+
 
 @functools.cache
 def has(ability: str) -> bool:
@@ -42,4 +45,4 @@ def has(ability: str) -> bool:
 def need(ability: str) -> None:
     """Skip the test where the host truly lacks something, and say what."""
     if ability and not has(ability):
-        pytest.skip(f"this host ({os.uname().release}) lacks {ability}; the test hosts have it (make test-hosts)")
+        pytest.skip(f"this host ({os.uname().release}) lacks {ability}; {ELSEWHERE}")
