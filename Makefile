@@ -12,16 +12,17 @@ SANDBOX := $(BIN)/python tests/support/sandbox.py
 PYTEST := $(BIN)/python -m pytest -q
 SUPPORT := PYTHONPATH=tests $(BIN)/python -m support
 CASES  := $(patsubst tests/cases/test_%.py,case-%,$(wildcard tests/cases/test_*.py))
+WHOLE  := $(patsubst tests/site/test_%.py,integration-%,$(wildcard tests/site/test_*.py))
 LINT   := lint-ruff lint-format lint-mypy lint-ansible lint-yaml lint-shell lint-docs lint-changelog
 #: What make test runs; each leaves its results in $(OUTPUT)/NAME.xml or NAME-*.xml. The longest come first.
-SUITES := sanity lint matrix-small unit $(CASES)
+SUITES := sanity lint matrix-small unit $(CASES) $(WHOLE)
 #: Debian packages that the tests need.
 PACKAGES := conntrack curl ethtool git iproute2 iputils-ping mmdebstrap nftables procps python3-venv shellcheck util-linux
 
 export PATH := $(BIN):$(PATH)
 export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/.build
 
-.PHONY: help site status teardown test packages lint $(LINT) sanity unit cases matrix matrix-small bench changelog clean $(CASES)
+.PHONY: help site status teardown test packages lint $(LINT) sanity unit cases integration matrix matrix-small bench changelog clean $(CASES) $(WHOLE)
 
 help: ## This list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -74,6 +75,12 @@ cases: $(CASES) ## Every option of every module, on the kernel of this machine
 $(CASES): case-%: $(VENV)/test $(TREE)
 	$(SANDBOX) $(PYTEST) tests/cases/test_$*.py --junit-xml=$(OUTPUT)/case-$*.xml
 
+integration: $(WHOLE) ## Whole sites, as playbooks bring them up: web servers, redis, nginx
+
+integration-services integration-walk: ONLINE := --online
+$(WHOLE): integration-%: $(VENV)/test $(TREE)
+	$(SANDBOX) $(ONLINE) $(PYTEST) tests/site/test_$*.py --junit-xml=$(OUTPUT)/integration-$*.xml
+
 matrix: $(VENV)/test $(TREE) ## Every module with all versions of Python, ansible-core and pyroute2
 	$(SUPPORT).environments
 	$(SANDBOX) $(PYTEST) tests/matrix --junit-xml=$(OUTPUT)/matrix.xml
@@ -92,10 +99,17 @@ changelog: $(VENV)/test $(TREE) ## Fragments and new plugins into the changelog 
 
 # --- what the others need ----------------------------------------------------
 
-$(VENV)/site $(VENV)/test: $(VENV)/%: requirements/%.txt requirements/site.txt
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+$(VENV)/site $(VENV)/test: $(VENV)/%: requirements/%.txt requirements/site.txt | $(VENV)/bin/python
 	$(BIN)/pip install --quiet --disable-pip-version-check --requirement $<
 	touch $@
+
+# Debian and Ubuntu have the module venv in a package of its own.
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
+	{ echo "make: Ansible needs Python 3.10 or newer; name one by 'make PYTHON=/path/to/python ...'" >&2; exit 1; }
+	$(PYTHON) -c 'import ensurepip' 2>/dev/null || \
+	{ apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends python3-venv; }
+	$(PYTHON) -m venv $(VENV)
 
 # Ansible and Python find the collection by its name.
 $(TREE):

@@ -1,3 +1,4 @@
+# shellcheck shell=sh
 # Print those of the packages $1, $2, ... that are not installed.
 for name; do
     if command -v dpkg-query >/dev/null; then
