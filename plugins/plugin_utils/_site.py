@@ -46,11 +46,11 @@ def site_plan(networks: t.Sequence[Description], services: t.Sequence[Descriptio
     """
     problems = [*_misspelt(networks, services), *_twice("networks", networks), *_twice("services", services)]
     _raise(problems)
-    networks = [_completed(network, _network_options()) for network in networks]
-    services = [_completed(service, _service_options()) for service in services]
-    _raise([*_unknown(networks, services), *_overlaps(networks)])
-    wired = {network["name"]: _network(network) for network in networks}
-    planned = {service["name"]: _service(service, wired, services, host) for service in services}
+    every_network = [_completed(network, _network_options()) for network in networks]
+    every_service = [_completed(service, _service_options()) for service in services]
+    _raise([*_unknown(every_network, every_service), *_overlaps(every_network)])
+    wired = {network["name"]: _network(network) for network in every_network}
+    planned = {service["name"]: _service(service, wired, every_service, host) for service in every_service}
     _raise([*_same_ports(planned), *_same_links(wired, planned)])
     return {"networks": wired, "services": planned}
 

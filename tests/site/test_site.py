@@ -97,7 +97,7 @@ def left(before: dict[str, t.Any]) -> list[str]:
 def test_check_mode_before_the_first_run_says_much_and_does_nothing(before: dict[str, t.Any]) -> None:
     output = run("site", None, "--check", "--diff")
     assert "Container" in changed(output)
-    assert '+    "memory_max": "67108864",' in output
+    assert "+    memory_max: '67108864'" in output
     assert left(before) == []
 
 
