@@ -100,6 +100,8 @@ def _misspelt(networks: t.Sequence[Description], services: t.Sequence[Descriptio
             options = {name: spec for name, spec in table.arguments().items() if name not in _OF_THE_ROLE}
             if isinstance(service.get(option), dict):
                 yield from _refused(service[option], options, f"{where}.{option}", **table.rules)
+        if isinstance(service.get("container"), dict) and not service["container"].get("command"):
+            yield f"{where}.container.command: expected a program and its arguments"
 
 
 def _refused(given: Description, options: dict[str, t.Any], where: str, **rules: t.Any) -> t.Iterator[str]:
@@ -136,7 +138,9 @@ def _service(service: Plan, networks: t.Mapping[str, Plan], services: t.Sequence
     network = networks.get(service["network"])
     names = instances(service)
     found = {name: _addresses(name, network, services) if network else [] for name in names}
-    ports = [port for entry in service["publish"] for port in _publications(entry, names, found)]
+    published = service["publish"] if service["state"] != "absent" else []
+    ports = [port for entry in published for port in _publications(entry, names, found)]
+    answers = service["state"] in ("started", "restarted")
     return {
         **service,
         "network": network,
@@ -145,7 +149,7 @@ def _service(service: Plan, networks: t.Mapping[str, Plan], services: t.Sequence
         ],
         "gateways": [gateway.partition("/")[0] for gateway in network["gateways"]] if network else [],
         "publish": ports,
-        "urls": list(_urls(service, names, found, host)),
+        "urls": list(_urls(service, names, found, host)) if answers else [],
     }
 
 
