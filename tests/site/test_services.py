@@ -25,7 +25,8 @@ def run(playbook: str, states: t.Mapping[str, str] | None = None) -> str:
         variables = yaml.safe_load(file)
     for service in variables["nsfleet_services"]:
         service["state"] = (states or {}).get(service["name"], "started")
-    return site.play(os.path.join(site.ROOT, "playbooks", f"{playbook}.yml"), variables, "-i", INVENTORY, interpreter="/usr/bin/python3")
+    path = os.path.join(site.ROOT, "playbooks", f"{playbook}.yml")
+    return site.play(path, variables, "-i", INVENTORY, interpreter="/usr/bin/python3")
 
 
 def address(replica: str) -> str:
