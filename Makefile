@@ -12,9 +12,10 @@ SANDBOX := $(BIN)/python tests/support/sandbox.py
 PYTEST := $(BIN)/python -m pytest -q
 SUPPORT := PYTHONPATH=tests $(BIN)/python -m support
 EACH_CASE := $(patsubst tests/cases/test_%.py,case-%,$(wildcard tests/cases/test_*.py))
+EACH_SITE := $(patsubst tests/site/test_%.py,site-%,$(wildcard tests/site/test_*.py))
 LINT   := lint-ruff lint-format lint-mypy lint-ansible lint-yaml lint-shell lint-docs lint-changelog
 #: What make test runs; each leaves its results in $(OUTPUT)/NAME.xml or NAME-*.xml. The longest come first.
-SUITES := sanity lint matrix-small unit $(EACH_CASE)
+SUITES := sanity lint matrix-small unit $(EACH_SITE) $(EACH_CASE)
 #: Debian packages that the tests need.
 PACKAGES := conntrack curl e2fsprogs ethtool git iproute2 iputils-ping lz4 mmdebstrap nftables openssh-client procps \
             python3-venv qemu-system-x86 qemu-utils shellcheck util-linux xz-utils zstd
@@ -29,8 +30,8 @@ HOSTED := PYTHONPATH=tests $(BIN)/python -m hosts.cases
 export PATH := $(BIN):$(PATH)
 export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/.build
 
-.PHONY: help site status teardown test packages lint $(LINT) sanity unit cases matrix matrix-small bench changelog clean $(EACH_CASE) \
-        test-hosts test-hosts-all test-hosts-ansible test-hosts-small hosts-image
+.PHONY: help site status teardown test packages lint $(LINT) sanity unit cases integration matrix matrix-small bench changelog clean $(EACH_CASE) \
+        $(EACH_SITE) test-hosts test-hosts-all test-hosts-ansible test-hosts-small hosts-image
 
 help: ## This list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -84,6 +85,12 @@ cases: $(EACH_CASE) ## Every option of every module, on the kernel of this machi
 $(EACH_CASE): case-%: $(VENV)/test $(TREE)
 	$(SANDBOX) $(PYTEST) tests/cases/test_$*.py --junit-xml=$(OUTPUT)/case-$*.xml
 
+integration: $(EACH_SITE) ## Whole sites, as playbooks bring them up: web servers, redis, nginx
+
+site-services site-walk: ONLINE := --online
+$(EACH_SITE): site-%: $(VENV)/test $(TREE)
+	$(SANDBOX) $(ONLINE) $(PYTEST) tests/site/test_$*.py --junit-xml=$(OUTPUT)/site-$*.xml
+
 matrix: $(VENV)/test $(TREE) ## Every module with all versions of Python, ansible-core and pyroute2
 	$(SUPPORT).environments
 	$(SANDBOX) $(PYTEST) tests/matrix --junit-xml=$(OUTPUT)/matrix.xml
@@ -118,10 +125,17 @@ changelog: $(VENV)/test $(TREE) ## Fragments and new plugins into the changelog 
 
 # --- what the others need ----------------------------------------------------
 
-$(VENV)/site $(VENV)/test: $(VENV)/%: requirements/%.txt requirements/site.txt
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+$(VENV)/site $(VENV)/test: $(VENV)/%: requirements/%.txt requirements/site.txt | $(VENV)/bin/python
 	$(BIN)/pip install --quiet --disable-pip-version-check --requirement $<
 	touch $@
+
+# Debian and Ubuntu have the module venv in a package of its own.
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
+	{ echo "make: Ansible needs Python 3.10 or newer; name one by 'make PYTHON=/path/to/python ...'" >&2; exit 1; }
+	$(PYTHON) -c 'import ensurepip' 2>/dev/null || \
+	{ apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends python3-venv; }
+	$(PYTHON) -m venv $(VENV)
 
 # Ansible and Python find the collection by its name.
 $(TREE):

@@ -18,14 +18,14 @@ description:
   - Takes the descriptions of networks and services that C(playbooks/site.yml) and the roles take, and computes all that
     follows from them - names of links, addresses of bridges and replicas, published ports, URLs. The same description
     gives the same result on every run and every controller.
-  - Finds everything that is wrong between them - names given twice, networks that are not there or overlap, ports that
-    are published twice.
+  - Finds everything that is wrong in them - options that no role and no module takes, names given twice, networks that
+    are not there or overlap, ports that are published twice.
 author:
   - The nsfleet.linux authors (@nsfleet)
-positional: services
+positional: services, host
 options:
   _input:
-    description: Descriptions of networks, as the role nsfleet.linux.network takes them.
+    description: Descriptions of networks - the variables of the role nsfleet.linux.network without their prefix.
     type: list
     elements: dict
     required: true
@@ -34,6 +34,10 @@ options:
     type: list
     elements: dict
     default: []
+  host:
+    description: Name or address by which people reach the host; for the URLs of published ports.
+    type: str
+    default: 127.0.0.1
 seealso:
   - plugin: nsfleet.linux.address
     plugin_type: filter
@@ -54,30 +58,37 @@ EXAMPLES = r"""
         health:
           type: http
           port: 80
+        container:
+          command: [/usr/sbin/nginx]
 """
 
 RETURN = r"""
 _value:
   description:
-    - C(networks) and C(services), each a dictionary by name.
+    - C(networks) and C(services), each a dictionary by name. Each entry is the description with its defaults, and what
+      follows from it.
   type: dict
   contains:
     networks:
-      description: For each network its C(bridge), C(gateways), C(subnets), C(exits) and C(mtu).
+      description: For each network also its C(bridge), C(gateways) and C(exits).
       type: dict
     services:
-      description: For each service its C(instances) (with C(name), C(link), C(addresses)), C(publish) and C(urls).
+      description:
+        - For each service also its C(instances) (with C(name), C(link), C(addresses)), its C(network) and C(gateways),
+          C(publish) for each replica, and C(urls).
       type: dict
 """
 
 
-def site_plan(networks: t.Sequence[_site.Description], services: t.Sequence[_site.Description] = ()) -> _site.Plan:
+def site_plan(
+    networks: t.Sequence[_site.Description], services: t.Sequence[_site.Description] = (), host: str = "127.0.0.1"
+) -> _site.Plan:
     """The plan of a site; parameters are described above.
 
     :raises AnsibleFilterError: with everything that is wrong.
     """
     try:
-        return _site.site_plan(list(networks), list(services))
+        return _site.site_plan(list(networks), list(services), host)
     except (_site.SiteError, _addressing.AddressingError) as error:
         raise AnsibleFilterError(f"nsfleet.linux.site_plan: {error}") from error
 

@@ -8,8 +8,15 @@ All of it follows from the description alone: computed on the controller, the sa
 
 from __future__ import annotations
 
+import functools
 import ipaddress
+import os
 import typing as t
+
+import yaml
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible.module_utils.errors import UnsupportedError
+from ansible_collections.nsfleet.linux.plugins.module_utils._resources import cgroup, container
 
 from . import _addressing
 
@@ -19,53 +26,104 @@ Plan = dict[str, t.Any]
 #: What names of our links begin with; the role nsfleet.linux.host keeps other network managers away from such names.
 PREFIX: t.Final = "ns"
 
+_ROLES: t.Final = os.path.join(os.path.dirname(__file__), "..", "..", "roles")
+#: Options of modules that a description may not give, since the role gives them.
+_OF_THE_ROLE: t.Final = frozenset({"name", "state", "rootfs", "cgroup_parent"})
+
 
 class SiteError(ValueError):
     """A description that makes no sense; the text names everything that is wrong."""
 
 
-def site_plan(networks: t.Sequence[Description], services: t.Sequence[Description]) -> Plan:
+def site_plan(networks: t.Sequence[Description], services: t.Sequence[Description], host: str = "127.0.0.1") -> Plan:
     """Names, addresses and ports of a site.
 
-    :param networks: each with ``name`` and ``subnets``; further keys are those of the role ``network``.
-    :param services: each with ``name``; further keys are those of the role ``service``.
+    :param networks: each with the variables of the role ``network``, without their prefix.
+    :param services: each as the role ``service`` takes it.
+    :param host: by which address or name people reach the host.
     :returns: ``networks`` and ``services``, each a dictionary by name.
     :raises SiteError: with everything that is wrong.
     """
-    problems = [
-        *_twice("networks", networks), *_twice("services", services), *_unknown(networks, services),
-        *_overlaps(networks),
-    ]  # fmt: skip
-    if problems:
-        raise SiteError("; ".join(problems))
-    wired = {network["name"]: _network(network) for network in networks}
-    planned = {service["name"]: _service(service, wired, services) for service in services}
-    problems = [*_same_ports(planned), *_same_links(wired, planned)]
-    if problems:
-        raise SiteError("; ".join(problems))
+    problems = [*_misspelt(networks, services), *_twice("networks", networks), *_twice("services", services)]
+    _raise(problems)
+    every_network = [_completed(network, _network_options()) for network in networks]
+    every_service = [_completed(service, _service_options()) for service in services]
+    _raise([*_unknown(every_network, every_service), *_overlaps(every_network)])
+    wired = {network["name"]: _network(network) for network in every_network}
+    planned = {service["name"]: _service(service, wired, every_service, host) for service in every_service}
+    _raise([*_same_ports(planned), *_same_links(wired, planned)])
     return {"networks": wired, "services": planned}
+
+
+def _raise(problems: t.Sequence[str]) -> None:
+    if problems:
+        raise SiteError("; ".join(problems))
 
 
 def instances(service: Description) -> list[str]:
     """Names of a service's replicas: ``web-1``, ``web-2``."""
-    return [f"{service['name']}-{number}" for number in range(1, int(service.get("replicas") or 1) + 1)]
+    return [f"{service['name']}-{number}" for number in range(1, service["replicas"] + 1)]
+
+
+# --- what can be described ---------------------------------------------------
+
+
+@functools.cache
+def _role_options(role: str) -> dict[str, t.Any]:
+    """The argument specification of a role."""
+    with open(os.path.join(_ROLES, role, "meta", "argument_specs.yml"), encoding="utf-8") as file:
+        return t.cast("dict[str, t.Any]", yaml.safe_load(file)["argument_specs"]["main"]["options"])
+
+
+def _network_options() -> dict[str, t.Any]:
+    """What a description of a network may say."""
+    return {name.removeprefix("network_"): option for name, option in _role_options("network").items()}
+
+
+def _service_options() -> dict[str, t.Any]:
+    """What a description of a service may say; of its containers, the module itself says it."""
+    options = _role_options("service")["service_description"]["options"]
+    rootfs = {name.removeprefix("rootfs_"): option for name, option in _role_options("rootfs").items()}
+    rootfs["path"] = {**rootfs["path"], "required": False}
+    del rootfs["state"]
+    return {**options, "rootfs": {"type": "dict", "options": rootfs, "apply_defaults": True}}
+
+
+def _misspelt(networks: t.Sequence[Description], services: t.Sequence[Description]) -> t.Iterator[str]:
+    """What no role and no module would take."""
+    for network in networks:
+        yield from _refused(network, _network_options(), f"networks[{network.get('name')}]")
+    for service in services:
+        where = f"services[{service.get('name')}]"
+        yield from _refused(service, _service_options(), where)
+        for option, table in (("container", container.TABLE), ("total_limits", cgroup.TABLE)):
+            options = {name: spec for name, spec in table.arguments().items() if name not in _OF_THE_ROLE}
+            if isinstance(service.get(option), dict):
+                yield from _refused(service[option], options, f"{where}.{option}", **table.rules)
+        if isinstance(service.get("container"), dict) and not service["container"].get("command"):
+            yield f"{where}.container.command: expected a program and its arguments"
+
+
+def _refused(given: Description, options: dict[str, t.Any], where: str, **rules: t.Any) -> t.Iterator[str]:
+    result = ArgumentSpecValidator(options, **rules).validate(dict(given))
+    for error in result.errors:
+        yield f"{where}: {'unknown option ' if isinstance(error, UnsupportedError) else ''}{error}"
+
+
+def _completed(given: Description, options: dict[str, t.Any]) -> Plan:
+    """A description with the defaults of what it leaves out."""
+    return t.cast("Plan", ArgumentSpecValidator(options).validate(dict(given)).validated_parameters)
 
 
 # --- networks ----------------------------------------------------------------
 
 
-def _network(network: Description) -> Plan:
-    subnets = [str(subnet) for subnet in network["subnets"]]
-    bridge = network.get("bridge") or _addressing.ifname(network["name"], PREFIX)
-    masquerade = bool(network.get("masquerade", True))
-    return {
-        "name": network["name"],
-        "subnets": subnets,
-        "bridge": bridge,
-        "exits": [{"subnet": subnet, "link": bridge, "masquerade": masquerade} for subnet in subnets],
-        "gateways": [str(each) for each in network.get("gateways") or map(_first_address, subnets)],
-        "mtu": int(network.get("mtu") or 1500),
-    }
+def _network(network: Plan) -> Plan:
+    subnets = [str(ipaddress.ip_network(subnet)) for subnet in network["subnets"]]
+    bridge = network["bridge"] or _addressing.ifname(network["name"], PREFIX)
+    exits = [{"subnet": subnet, "link": bridge, "masquerade": network["masquerade"]} for subnet in subnets]
+    gateways = network["gateways"] or [_first_address(subnet) for subnet in subnets]
+    return {**network, "subnets": subnets, "bridge": bridge, "exits": exits, "gateways": gateways}
 
 
 def _first_address(subnet: str) -> str:
@@ -76,24 +134,27 @@ def _first_address(subnet: str) -> str:
 # --- services ----------------------------------------------------------------
 
 
-def _service(service: Description, networks: t.Mapping[str, Plan], services: t.Sequence[Description]) -> Plan:
-    network = networks.get(service.get("network") or "")
+def _service(service: Plan, networks: t.Mapping[str, Plan], services: t.Sequence[Plan], host: str) -> Plan:
+    network = networks.get(service["network"])
     names = instances(service)
     found = {name: _addresses(name, network, services) if network else [] for name in names}
-    ports = [port for entry in service.get("publish") or () for port in _publications(entry, names, found)]
+    published = service["publish"] if service["state"] != "absent" else []
+    ports = [port for entry in published for port in _publications(entry, names, found)]
+    answers = service["state"] in ("started", "restarted")
     return {
+        **service,
         "network": network,
         "instances": [
             {"name": name, "link": _addressing.ifname(name, PREFIX), "addresses": found[name]} for name in names
         ],
         "gateways": [gateway.partition("/")[0] for gateway in network["gateways"]] if network else [],
         "publish": ports,
-        "urls": list(_urls(service, names, found)),
+        "urls": list(_urls(service, names, found, host)) if answers else [],
     }
 
 
-def _addresses(name: str, network: Plan, services: t.Sequence[Description]) -> list[str]:
-    owners = [each for service in services if service.get("network") == network["name"] for each in instances(service)]
+def _addresses(name: str, network: Plan, services: t.Sequence[Plan]) -> list[str]:
+    owners = [each for service in services if service["network"] == network["name"] for each in instances(service)]
     gateways = {str(ipaddress.ip_interface(each).network): each.partition("/")[0] for each in network["gateways"]}
     return [
         _addressing.address(subnet, name, owners, gateway=gateways.get(subnet), prefix=True)
@@ -101,35 +162,38 @@ def _addresses(name: str, network: Plan, services: t.Sequence[Description]) -> l
     ]
 
 
-def _publications(entry: Description, names: t.Sequence[str], addresses: t.Mapping[str, list[str]]) -> t.Iterator[Plan]:
+def _publications(entry: Plan, names: t.Sequence[str], addresses: t.Mapping[str, list[str]]) -> t.Iterator[Plan]:
     """A port of the host for each replica, counted up from the one that is given; in every family of addresses."""
+    here = entry["address"]
     for number, name in enumerate(names):
         for address in addresses[name]:
             words = address.partition("/")[0]
-            here = entry.get("address") or ""
             if here and (":" in here) != (":" in words):
                 continue
             yield {
-                "port": str(int(entry["port"]) + number),
-                "protocols": entry.get("protocols") or ["tcp"],
+                "port": str(entry["port"] + number),
+                "protocols": entry["protocols"],
                 "address": here,
                 "to": words,
-                "to_port": int(entry.get("to_port") or entry["port"]),
-                "localhost": bool(entry.get("localhost", True)),
+                "to_port": entry["to_port"] or entry["port"],
+                "localhost": entry["localhost"],
             }
 
 
-def _urls(service: Description, names: t.Sequence[str], addresses: t.Mapping[str, list[str]]) -> t.Iterator[str]:
+def _urls(service: Plan, names: t.Sequence[str], addresses: t.Mapping[str, list[str]], host: str) -> t.Iterator[str]:
     """Where the service answers, for people: each replica by its address, each published port by the host's."""
-    health = service.get("health") or {}
-    port, scheme = health.get("port"), {"http": "http", "tcp": "tcp"}.get(health.get("type") or "")
+    health = service["health"] or {}
+    scheme = "http" if health.get("type") == "http" else "tcp"
     for number, name in enumerate(names):
-        for address in addresses[name] if port and scheme else ():
-            words = address.partition("/")[0]
-            yield f"{scheme}://{f'[{words}]' if ':' in words else words}:{port}/"
-        for entry in service.get("publish") or ():
-            host = entry.get("address") or "127.0.0.1"
-            yield f"{scheme or 'tcp'}://{host}:{int(entry['port']) + number}/"
+        for address in addresses[name] if health.get("port") else ():
+            yield _url(scheme, address.partition("/")[0], health["port"])
+        for entry in service["publish"]:
+            yield _url(scheme, entry["address"] or host, entry["port"] + number)
+
+
+def _url(scheme: str, host: str, port: int) -> str:
+    name = f"[{host}]" if ":" in host else host
+    return f"{scheme}://{name}/" if (scheme, port) == ("http", 80) else f"{scheme}://{name}:{port}/"
 
 
 # --- what is wrong -----------------------------------------------------------
@@ -142,33 +206,33 @@ def _twice(what: str, items: t.Sequence[Description]) -> t.Iterator[str]:
             yield f"{what}: {name!r} is given twice"
 
 
-def _unknown(networks: t.Sequence[Description], services: t.Sequence[Description]) -> t.Iterator[str]:
-    names = [network.get("name") for network in networks]
+def _unknown(networks: t.Sequence[Plan], services: t.Sequence[Plan]) -> t.Iterator[str]:
+    names = [network["name"] for network in networks]
     for service in services:
-        wanted = service.get("network")
+        wanted = service["network"]
         if wanted and wanted not in names:
-            listed = ", ".join(map(str, names)) or "none"
-            yield f"services[{service.get('name')}].network: there is no network {wanted!r}; there are {listed}"
-        if service.get("publish") and not wanted:
-            yield f"services[{service.get('name')}].publish: expected a network whose addresses the ports lead to"
+            listed = ", ".join(names) or "none"
+            yield f"services[{service['name']}].network: there is no network {wanted!r}; there are {listed}"
+        if service["publish"] and not wanted:
+            yield f"services[{service['name']}].publish: expected a network whose addresses the ports lead to"
+        if service["replicas"] < 0:
+            yield f"services[{service['name']}].replicas: expected 0 or more, got {service['replicas']}"
 
 
-def _overlaps(networks: t.Sequence[Description]) -> t.Iterator[str]:
+def _overlaps(networks: t.Sequence[Plan]) -> t.Iterator[str]:
     seen: list[tuple[str, _addressing.Network]] = []
     for network in networks:
-        for index, subnet in enumerate(network.get("subnets") or ()):
+        for index, subnet in enumerate(network["subnets"]):
+            where = f"networks[{network['name']}].subnets[{index}]"
             try:
-                parsed = ipaddress.ip_network(str(subnet))
+                parsed = ipaddress.ip_network(subnet)
             except ValueError:
-                yield (
-                    f"networks[{network.get('name')}].subnets[{index}]: expected a network such as 10.2.0.0/24, "
-                    f"got {subnet!r}"
-                )
+                yield f"{where}: expected a network such as 10.2.0.0/24, got {subnet!r}"
                 continue
             for other, theirs in seen:
                 if theirs.version == parsed.version and theirs.overlaps(t.cast("t.Any", parsed)):
-                    yield f"networks[{network.get('name')}].subnets[{index}]: {parsed} overlaps {theirs} of {other}"
-            seen.append((str(network.get("name")), parsed))
+                    yield f"{where}: {parsed} overlaps {theirs} of {other}"
+            seen.append((network["name"], parsed))
 
 
 def _same_ports(services: t.Mapping[str, Plan]) -> t.Iterator[str]:

@@ -16,6 +16,17 @@ ROOT = os.path.realpath(os.path.join(os.path.dirname(__file__), "..", ".."))
 PLAY = os.path.join(os.path.dirname(sys.executable), "ansible-playbook")
 
 
+def environment() -> dict[str, str]:
+    """The environment in which Ansible finds the collection, and does not look at a user's own files."""
+    return {
+        **os.environ,
+        "ANSIBLE_COLLECTIONS_PATH": os.path.join(ROOT, ".build"),
+        "ANSIBLE_CONFIG": os.path.join(ROOT, "playbooks", "ansible.cfg"),
+        "ANSIBLE_LOCALHOST_WARNING": "false",
+        "ANSIBLE_NOCOLOR": "true",
+    }
+
+
 def play(
     playbook: str,
     variables: t.Mapping[str, t.Any],
@@ -29,16 +40,10 @@ def play(
     :param interpreter: Python of the target.
     :raises AssertionError: a task failed.
     """
-    environment = {
-        **os.environ,
-        "ANSIBLE_COLLECTIONS_PATH": os.path.join(ROOT, ".build"),
-        "ANSIBLE_CONFIG": os.path.join(ROOT, "playbooks", "ansible.cfg"),
-        "ANSIBLE_LOCALHOST_WARNING": "false",
-    }
     # By variable, since the implicit localhost has one, which wins over the configuration.
     everything = {**variables, "ansible_python_interpreter": interpreter}
     command = [program, playbook, "-e", json.dumps(everything), *options]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -51,9 +56,9 @@ def install(*packages: str) -> None:
     with open("/usr/sbin/policy-rc.d", "w", encoding="ascii") as file:
         file.write("#!/bin/sh\nexit 101\n")
     os.chmod("/usr/sbin/policy-rc.d", 0o755)
-    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     command = ["apt-get", "install", "-qq", "--no-install-recommends", *packages]
-    subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(command, env=quiet, check=True, stdout=subprocess.DEVNULL)
 
 
 def until(condition: t.Callable[[], t.Any], seconds: float = 10.0) -> None:

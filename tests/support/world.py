@@ -76,6 +76,15 @@ def namespaces() -> list[str]:
     return sorted(each["name"] for each in ask("ip -j netns"))
 
 
+def limit_file(process: int, controller: str, version1: str, version2: str) -> str:
+    """The file of the process's control group that holds a limit, in the hierarchy that has the controller."""
+    for line in sh(f"cat /proc/{process}/cgroup").splitlines():
+        _number, controllers, group = line.split(":", 2)
+        if controller in controllers.split(","):
+            return f"/sys/fs/cgroup/{controller}{group}/{version1}"
+    return f"/sys/fs/cgroup{group}/{version2}"
+
+
 def snapshot() -> dict[str, t.Any]:
     """The whole host, for a comparison of before and after."""
     places = ["", *(name for name in namespaces() if os.path.ismount(f"/run/netns/{name}"))]

@@ -1,0 +1,95 @@
+# Copyright (c) 2026, the nsfleet.linux authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Filter site_plan: what follows from a description, and what is said of a wrong one."""
+
+from __future__ import annotations
+
+import typing as t
+
+import pytest
+from ansible.errors import AnsibleFilterError
+from ansible_collections.nsfleet.linux.plugins.filter.site_plan import site_plan
+
+FRONT = {"name": "front", "subnets": ["10.2.0.0/24", "fd00:2:0::/64"]}
+WEB = {"name": "web", "network": "front", "container": {"command": ["/bin/true"]}}
+HTTP = {"health": {"type": "http", "port": 80}, "publish": [{"port": 8080, "to_port": 80}]}
+
+
+def web(**changes: t.Any) -> dict[str, t.Any]:
+    """The plan of one service."""
+    return t.cast("dict[str, t.Any]", site_plan([FRONT], [{**WEB, **changes}], "host.example")["services"]["web"])
+
+
+def test_a_network_is_completed() -> None:
+    network = site_plan([FRONT])["networks"]["front"]
+    assert network["subnets"] == ["10.2.0.0/24", "fd00:2::/64"]
+    assert (network["bridge"], network["gateways"]) == ("nsfront", ["10.2.0.1/24", "fd00:2::1/64"])
+    assert (network["mtu"], network["masquerade"], network["isolate"]) == (1500, True, False)
+
+
+def test_replicas_have_names_links_and_addresses_of_the_network() -> None:
+    instances = web(replicas=2)["instances"]
+    assert [each["name"] for each in instances] == ["web-1", "web-2"]
+    assert [each["link"] for each in instances] == ["nsweb-1", "nsweb-2"]
+    found = [address for each in instances for address in each["addresses"]]
+    assert len(set(found)) == 4
+    assert all(address.startswith(("10.2.0.", "fd00:2::")) for address in found)
+
+
+@pytest.mark.parametrize("replicas", [0, 1, 3])
+def test_as_many_replicas_as_were_asked_for(replicas: int) -> None:
+    assert len(web(replicas=replicas)["instances"]) == replicas
+
+
+def test_replicas_keep_their_addresses_when_others_come() -> None:
+    assert web(replicas=9)["instances"][:2] == web(replicas=2)["instances"]
+
+
+def test_each_replica_has_a_published_port_in_each_family() -> None:
+    ports = web(replicas=2, **HTTP)["publish"]
+    assert [(each["port"], each["to_port"], ":" in each["to"]) for each in ports] == [
+        ("8080", 80, False), ("8080", 80, True), ("8081", 80, False), ("8081", 80, True),
+    ]  # fmt: skip
+
+
+def test_published_ports_of_one_address_are_of_its_family() -> None:
+    ports = web(publish=[{"port": 8080, "address": "192.0.2.1"}])["publish"]
+    assert [":" in each["to"] for each in ports] == [False]
+
+
+def test_urls_are_those_of_replicas_and_of_the_host() -> None:
+    plan = web(**HTTP)
+    four, six = (address.partition("/")[0] for address in plan["instances"][0]["addresses"])
+    assert plan["urls"] == [f"http://{four}/", f"http://[{six}]/", "http://host.example:8080/"]
+
+
+@pytest.mark.parametrize("state", ["stopped", "absent"])
+def test_what_does_not_run_has_no_url(state: str) -> None:
+    assert web(state=state, **HTTP)["urls"] == []
+
+
+@pytest.mark.parametrize(
+    ("networks", "services", "message"),
+    [
+        ([{"name": "front"}], [], "networks[front]: missing required arguments: subnets"),
+        ([{**FRONT, "subnets": ["10.2.0.1/24"]}], [], "networks[front].subnets[0]: expected a network such as"),
+        ([{**FRONT, "mtuu": 9000}], [], "networks[front]: unknown option mtuu"),
+        ([FRONT, FRONT], [], "networks: 'front' is given twice"),
+        ([FRONT, {"name": "b", "subnets": ["10.2.0.0/16"]}], [], "10.2.0.0/16 overlaps 10.2.0.0/24 of front"),
+        ([], [WEB], "services[web].network: there is no network 'front'; there are none"),
+        ([FRONT], [{**WEB, "network": None, "publish": [{"port": 1}]}], "services[web].publish: expected a network"),
+        ([FRONT], [{**WEB, "replicas": -1}], "services[web].replicas: expected 0 or more, got -1"),
+        ([FRONT], [{"name": "web"}], "services[web]: missing required arguments: container"),
+        ([FRONT], [{**WEB, "container": {"name": "x"}}], "services[web].container: unknown option name"),
+        ([FRONT], [{**WEB, "container": {"pids_max": 3}}], "services[web].container.command: expected a program"),
+        ([FRONT], [{**WEB, "total_limits": {"cpu": 3}}], "services[web].total_limits: unknown option cpu"),
+        ([FRONT], [{**WEB, "rootfs": {"source": "web"}}], "value of source must be one of"),
+        ([FRONT], [{**WEB, "health": {"type": "http"}}], "type is http but all of the following are missing: port"),
+        ([FRONT], [{**WEB, **HTTP}, {**WEB, **HTTP, "name": "b"}], "port 8080/tcp is published by web, too"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_said(networks: list[t.Any], services: list[t.Any], message: str) -> None:
+    with pytest.raises(AnsibleFilterError) as error:
+        site_plan(networks, services)
+    assert message in str(error.value)
