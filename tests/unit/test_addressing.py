@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the nsfleet.linux authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Addresses, MAC addresses, names of links and plans of sites that compute themselves."""
+"""Addresses, MAC addresses and names of links that compute themselves."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import typing as t
 
 import pytest
 from ansible.errors import AnsibleFilterError
-from ansible_collections.nsfleet.linux.plugins.filter import address, ifname, mac, site_plan
-from ansible_collections.nsfleet.linux.plugins.plugin_utils import _addressing, _site
+from ansible_collections.nsfleet.linux.plugins.filter import address, ifname, mac
+from ansible_collections.nsfleet.linux.plugins.plugin_utils import _addressing
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
@@ -183,70 +183,3 @@ def test_names_of_links_differ() -> None:
 def test_prefixes_and_owners_that_make_no_sense_are_refused(owner: str, prefix: str) -> None:
     with pytest.raises(AnsibleFilterError, match="expected"):
         ifname.ifname(owner, prefix)
-
-
-# --- sites ------------------------------------------------------------------------------
-
-NETWORK = {"name": "front", "subnets": ["10.2.0.0/24", "fd00:2::/64"]}
-SERVICE = {
-    "name": "web", "network": "front", "replicas": 2, "publish": [{"port": 8080, "to_port": 80}],
-    "health": {"type": "http", "port": 80},
-}  # fmt: skip
-
-
-def test_a_site_says_where_everything_is() -> None:
-    plan = site_plan.site_plan([NETWORK], [SERVICE])
-    service, network = plan["services"]["web"], plan["networks"]["front"]
-    assert (network["bridge"], network["gateways"]) == ("nsfront", ["10.2.0.1/24", "fd00:2::1/64"])
-    assert [each["name"] for each in service["instances"]] == ["web-1", "web-2"]
-    assert [each["link"] for each in service["instances"]] == ["nsweb-1", "nsweb-2"]
-    (four, six), _second = [each["addresses"] for each in service["instances"]]
-    assert four.endswith("/24")
-    assert six.endswith("/64")
-    assert [(each["port"], each["to"]) for each in service["publish"][:2]] == [
-        ("8080", four.partition("/")[0]), ("8080", six.partition("/")[0]),
-    ]  # fmt: skip
-    assert service["publish"][2]["port"] == "8081"
-    assert service["urls"][:3] == [
-        f"http://{four.partition('/')[0]}:80/", f"http://[{six.partition('/')[0]}]:80/", "http://127.0.0.1:8080/",
-    ]  # fmt: skip
-
-
-def test_another_service_changes_nothing_for_those_that_are_there() -> None:
-    alone = site_plan.site_plan([{"name": "v6", "subnets": ["fd00:2::/64"]}], [{"name": "web", "network": "v6"}])
-    more = site_plan.site_plan(
-        [{"name": "v6", "subnets": ["fd00:2::/64"]}],
-        [{"name": "web", "network": "v6"}, {"name": "db", "network": "v6"}],
-    )
-    assert more["services"]["web"] == alone["services"]["web"]
-
-
-@pytest.mark.parametrize(
-    ("networks", "services", "message"),
-    [
-        ([NETWORK, NETWORK], [], "'front' is given twice"),
-        ([NETWORK], [SERVICE, SERVICE], "'web' is given twice"),
-        ([NETWORK, {"name": "b", "subnets": ["10.2.0.128/25"]}], [], "10.2.0.128/25 overlaps 10.2.0.0/24 of front"),
-        ([{"name": "b", "subnets": ["fd00::/32", "fd00::/64"]}], [], "overlaps"),
-        ([{"name": "b", "subnets": ["10.2.0.1/24"]}], [], r"networks\[b\].subnets\[0\]: expected a network"),
-        ([], [SERVICE], r"services\[web\].network: there is no network 'front'; there are none"),
-        ([], [{"name": "web", "publish": [{"port": 1}]}], "expected a network whose addresses"),
-        ([NETWORK], [SERVICE, {**SERVICE, "name": "db", "replicas": 1}], "port 8080/tcp is published by web, too"),
-        ([{**NETWORK, "bridge": "nsweb-1"}], [SERVICE], "its link would be called nsweb-1"),
-        (
-            [{"name": "tiny", "subnets": ["10.2.0.0/30"]}],
-            [{**SERVICE, "network": "tiny"}],
-            "has 1 addresses for owners",
-        ),
-    ],
-)
-def test_what_makes_no_sense_together_is_refused(networks: t.Any, services: t.Any, message: str) -> None:
-    with pytest.raises(AnsibleFilterError, match=rf"nsfleet\.linux\.site_plan: .*{message}"):
-        site_plan.site_plan(networks, services)
-
-
-def test_everything_that_is_wrong_is_said_at_once() -> None:
-    with pytest.raises(_site.SiteError) as caught:
-        _site.site_plan([NETWORK, NETWORK], [SERVICE, SERVICE])
-    assert str(caught.value).count("given twice") == 2
-    assert "overlaps" in str(caught.value)

@@ -87,9 +87,20 @@ def test_what_does_not_run_has_no_url(state: str) -> None:
         ([FRONT], [{**WEB, "rootfs": {"source": "web"}}], "value of source must be one of"),
         ([FRONT], [{**WEB, "health": {"type": "http"}}], "type is http but all of the following are missing: port"),
         ([FRONT], [{**WEB, **HTTP}, {**WEB, **HTTP, "name": "b"}], "port 8080/tcp is published by web, too"),
+        ([FRONT], [WEB, WEB], "services: 'web' is given twice"),
+        ([{**FRONT, "bridge": "nsweb-1"}], [WEB], "its link would be called nsweb-1"),
+        ([{"name": "tiny", "subnets": ["10.2.0.0/30"]}], [{**WEB, "network": "tiny", "replicas": 2}],
+         "has 1 addresses for owners"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_said(networks: list[t.Any], services: list[t.Any], message: str) -> None:
     with pytest.raises(AnsibleFilterError) as error:
         site_plan(networks, services)
     assert message in str(error.value)
+
+
+def test_everything_that_is_wrong_is_said_at_once() -> None:
+    with pytest.raises(AnsibleFilterError) as error:
+        site_plan([FRONT, {"name": "b", "subnets": ["10.2.0.0/16"]}], [WEB, WEB])
+    assert "overlaps" in str(error.value)
+    assert "'web' is given twice" in str(error.value)
