@@ -101,6 +101,6 @@ def test_what_is_wrong_is_said(networks: list[t.Any], services: list[t.Any], mes
 
 def test_everything_that_is_wrong_is_said_at_once() -> None:
     with pytest.raises(AnsibleFilterError) as error:
-        site_plan([FRONT, {"name": "b", "subnets": ["10.2.0.0/16"]}], [WEB, WEB])
-    assert "overlaps" in str(error.value)
-    assert "'web' is given twice" in str(error.value)
+        site_plan([{**FRONT, "mtuu": 1}, {"name": "b"}], [{**WEB, "replica": 2}])
+    for message in ("unknown option mtuu", "arguments: subnets", "unknown option replica"):
+        assert message in str(error.value)
