@@ -384,6 +384,15 @@ def test_stop_signal_and_timeout() -> None:
     laws.remove("container", {"name": "case"})
 
 
+def test_stopped_at_once_it_tells_how_it_ended() -> None:
+    """Its monitor has not made itself small yet when it is told to go."""
+    for _attempt in range(5):
+        laws.run("container", {**BASE, "command": ["/bin/sleep", "1000"], "stop_signal": "KILL"})
+        laws.run("container", {"name": "case", "state": "stopped"})
+        assert info()["exit_code"] == 137
+        laws.run("container", {"name": "case", "state": "absent"})
+
+
 def test_dead_monitor_is_replaced_and_the_container_goes_on() -> None:
     options = {**BASE, "restart_policy": "always"}
     laws.run("container", options)

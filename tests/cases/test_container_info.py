@@ -70,6 +70,7 @@ def test_running_container() -> None:
 
 def test_container_that_does_not_run() -> None:
     laws.run("container", BASE)
+    site.until(lambda: one()["log"])
     laws.run("container", {"name": "case", "state": "stopped"})
     found = one()
     assert (found["running"], found["pid"], found["exit_code"], found["uptime"]) == (False, None, 3, 0)

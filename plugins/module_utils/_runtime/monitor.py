@@ -77,7 +77,11 @@ def _be_monitor(bundle: Bundle, writing: int, run: t.Callable[[Bundle, int], Non
 
 
 def _leave(bundle: Bundle) -> None:
-    """Let go of everything that belongs to the caller: session, directory, descriptors, control group."""
+    """Let go of everything that belongs to the caller: session, directory, descriptors, control group.
+
+    Whoever stops the container may tell the monitor before it is ready to listen: that waits until :func:`stay`.
+    """
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
     os.setsid()
     os.chdir("/")
     os.umask(0o022)
@@ -124,6 +128,7 @@ def _start(bundle: Bundle, restarts: int) -> None:
 def stay(name: str) -> None:
     """Wait for the end of a container, again and again, until it is to stay stopped."""
     signal.signal(signal.SIGTERM, lambda *_: None)  # interrupts a pause
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
     bundle = Bundle(name)
     pause = _FIRST_PAUSE
     while True:
