@@ -27,7 +27,7 @@ segments) boots it and keeps its memory and disk; later ones resume from
 there in seconds. `--cold` really boots.
 
 Environment: TESTHOSTS_CACHE (default: .cache/hosts of the repository): images, keys.
-TESTHOSTS_RUN (default /tmp/testhosts-UID): what runs now; keep it short.
+TESTHOSTS_RUN (default: /tmp/testhosts-CHECKOUT): what runs now; keep it short.
 TESTHOSTS_ACCEL (tcg or kvm; default: kvm if the CPU offers it, else tcg).
 TESTHOSTS_PACKAGES: more Debian packages for `build`, separated by commas.
 TESTHOSTS_MIRROR: the folder of a Debian mirror that holds debian/ and

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import typing as t
 
@@ -12,8 +13,8 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 REPOSITORY = os.path.realpath(os.path.join(HERE, "..", ".."))
 VENV = os.path.join(REPOSITORY, ".venv")
 CACHE = os.environ.get("TESTHOSTS_CACHE") or os.path.join(REPOSITORY, ".cache", "hosts")
-#: Sockets are kept here, and their paths may have 107 characters: a short one.
-RUN = os.environ.get("TESTHOSTS_RUN") or f"/tmp/testhosts-{os.getuid()}"
+#: What runs, for each checkout its own. Sockets are here, and their paths may have 107 characters: a short one.
+RUN = os.environ.get("TESTHOSTS_RUN") or f"/tmp/testhosts-{hashlib.sha256(HERE.encode()).hexdigest()[:8]}"
 EXTRA_PACKAGES: t.Final = [name for name in os.environ.get("TESTHOSTS_PACKAGES", "").split(",") if name]
 #: Python packages that the cases need in a machine.
 REQUIREMENTS = os.path.join(REPOSITORY, "requirements", "hosts.txt")
