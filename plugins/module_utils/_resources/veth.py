@@ -9,7 +9,6 @@ The two ends are one object: either can be found by the other, wherever it was m
 
 from __future__ import annotations
 
-import copy
 import errno
 import functools
 import typing as t
@@ -17,7 +16,7 @@ import typing as t
 from .._model.errors import InvalidOptions, KernelError, Missing, OptionError
 from .._model.field import RECREATE, Field, State, Table
 from .._model.names import interface_name, netns_reference
-from .._model.resource import CREATE, DELETE, SET, Change, Observation, Resource, Step
+from .._model.resource import CREATE, DELETE, SET, Change, Observation, Resource, Step, changed
 from .._netlink.link import Settings, create_veth, delete_link, get_link, set_link
 from .._netlink.namespace import Namespace, everywhere
 from . import interface
@@ -195,7 +194,7 @@ class Veth(Resource):
 
     def _recreate(self, changes: t.Sequence[Change]) -> None:
         self._delete()
-        self._create(_changed(self.observed.state or {}, changes))
+        self._create(changed(self.observed.state or {}, changes))
 
     def _create(self, goal: State) -> None:
         """Make the pair.
@@ -257,7 +256,7 @@ class Veth(Resource):
 
     def _bring_home(self, move: Change, along: t.Sequence[Change]) -> None:
         number = int(move.path[0] == "peer")
-        goal = _changed(self.wanted, along)
+        goal = changed(self.wanted, along)
         live, home, end = self._live(number), self._open_both()[number], goal["peer"] if number else goal
         try:
             set_link(live.namespace.socket, live.link.index, Settings(name=end["name"], namespace=home.fd))
@@ -311,17 +310,6 @@ def _kind(live: Interface) -> str:
 
 def _same_end(change: Change, move: Change) -> bool:
     return (change.path[0] == "peer") == (move.path[0] == "peer")
-
-
-def _changed(state: State, changes: t.Iterable[Change]) -> State:
-    """A state of both ends after changes."""
-    changed = copy.deepcopy(state)
-    for change in changes:
-        place = changed
-        for part in change.path[:-1]:
-            place = place.setdefault(part, {})
-        place[change.path[-1]] = change.after
-    return changed
 
 
 def _furnish(live: Interface, options: State, done: t.Container[str]) -> None:
