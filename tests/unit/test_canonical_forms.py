@@ -190,7 +190,7 @@ def test_macs_of_one_interface_only(raw: bytes, separator: str, upper: bool) -> 
 def test_interface_addresses_are_what_the_standard_library_says(cidr: str) -> None:
     result = accepted(addresses.interface_address, cidr)
     if not isinstance(result, ValueError):
-        assert result == str(ipaddress.ip_interface(cidr))
+        assert ipaddress.ip_interface(result) == ipaddress.ip_interface(cidr)
 
 
 @pytest.mark.parametrize(
@@ -200,6 +200,13 @@ def test_interface_addresses_are_what_the_standard_library_says(cidr: str) -> No
 def test_what_no_interface_can_have_is_refused(words: str) -> None:
     with pytest.raises(ValueError, match="expected"):
         addresses.interface_address(words)
+
+
+def test_addresses_are_written_as_the_kernel_shows_them() -> None:
+    for words in ("::ffff:10.0.0.1", "::ffff:a00:1", "::FFFF:0A00:0001"):
+        assert addresses.ip_address(words) == "::ffff:10.0.0.1"
+        assert addresses.interface_address(f"{words}/96") == "::ffff:10.0.0.1/96"
+        assert addresses.subnet(words) == "::ffff:10.0.0.1/128"
 
 
 def test_an_address_is_given_once_whatever_its_prefix_and_spelling() -> None:

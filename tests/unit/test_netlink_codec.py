@@ -6,11 +6,13 @@
 from __future__ import annotations
 
 import errno
+import ipaddress
 import socket
 import struct
 import typing as t
 
 import pytest
+from ansible_collections.nsfleet.linux.plugins.module_utils._model.addresses import interface_address
 from ansible_collections.nsfleet.linux.plugins.module_utils._netlink import address, link, message, route, vlan
 from ansible_collections.nsfleet.linux.plugins.module_utils._netlink.message import Garbled, NetlinkError, Socket
 from hypothesis import given
@@ -208,7 +210,7 @@ def test_a_new_address_and_one_that_goes(index: int, cidr: str, new: bool) -> No
     (address.add_address if new else address.remove_address)(sock, index, cidr)
     found = witness(ifaddrmsg.ifaddrmsg, sock.sent[0])
     assert found["index"] == index
-    assert f"{found.get_attr('IFA_LOCAL')}/{found['prefixlen']}" == cidr
+    assert ipaddress.ip_interface(f"{found.get_attr('IFA_LOCAL')}/{found['prefixlen']}") == ipaddress.ip_interface(cidr)
     assert found.get_attr("IFA_ADDRESS") == found.get_attr("IFA_LOCAL")
     assert found.get_attr("IFA_FLAGS") == (2 if new and ":" in cidr else None)  # IFA_F_NODAD
 
@@ -236,6 +238,12 @@ def test_a_link_is_read(
     assert found.bridge_port() == {}
 
 
+def addressable(cidr: str) -> bool:
+    """Whether an interface can have the address."""
+    words = ipaddress.ip_interface(cidr).ip
+    return not words.is_multicast and not words.is_unspecified
+
+
 @given(INDEXES, ADDRESSES, st.integers(0, 0x3FF), st.sampled_from((0, 253, 254)))
 def test_addresses_are_read(index: int, cidr: str, flags: int, scope: int) -> None:
     words, _slash, length = cidr.partition("/")
@@ -246,7 +254,11 @@ def test_addresses_are_read(index: int, cidr: str, flags: int, scope: int) -> No
         [("IFA_ADDRESS", words), ("IFA_LOCAL", words), ("IFA_FLAGS", flags)],
     )
     sock = Recorder(framed(20, body, 2) + framed(message.NLMSG_DONE, bytes(4), 2))
-    assert address.list_addresses(sock) == [address.Address(index, cidr, scope, flags)]
+    (found,) = address.list_addresses(sock)
+    assert found == address.Address(index, found.cidr, scope, flags)
+    assert ipaddress.ip_interface(found.cidr) == ipaddress.ip_interface(cidr)
+    if addressable(cidr):
+        assert interface_address(cidr) == found.cidr, "what a task says is never what the kernel shows"
 
 
 def test_the_address_of_the_other_end_is_not_ours() -> None:

@@ -8,9 +8,15 @@ from __future__ import annotations
 
 import ipaddress
 import re
+import socket
 import typing as t
 
 _MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
+
+
+def _text(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> str:
+    """An address as the kernel's tools write it; Python writes IPv4 addresses in IPv6 in ways of its own."""
+    return socket.inet_ntop(socket.AF_INET if address.version == 4 else socket.AF_INET6, address.packed)
 
 
 def mac(value: str) -> str:
@@ -44,7 +50,7 @@ def interface_address(value: str) -> str:
         ) from None
     if address.ip.is_multicast or (address.ip.is_unspecified):
         raise ValueError(f"expected the address of one interface, got {value!r}")
-    return str(address.with_prefixlen)
+    return f"{_text(address.ip)}/{address.network.prefixlen}"
 
 
 def interface_addresses(values: t.Sequence[str]) -> list[str]:
@@ -65,7 +71,7 @@ def ip_address(value: str) -> str:
     :raises ValueError: it is not one.
     """
     try:
-        return str(ipaddress.ip_address(value))
+        return _text(ipaddress.ip_address(value))
     except ValueError:
         raise ValueError(f"expected an IP address such as 10.2.0.1 or fd00::1, got {value!r}") from None
 
@@ -76,7 +82,8 @@ def subnet(value: str) -> str:
     :raises ValueError: it is not one, or the part after its prefix is not zero.
     """
     try:
-        return str(ipaddress.ip_network(value))
+        network = ipaddress.ip_network(value)
+        return f"{_text(network.network_address)}/{network.prefixlen}"
     except ValueError:
         pass
     try:
