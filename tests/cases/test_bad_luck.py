@@ -27,7 +27,11 @@ def task(kind: str, number: int) -> Options:
     """The task of a number of a kind; none of them gets in the way of another one."""
     tasks: dict[str, Options] = {
         "netns": {"name": f"case{number}", "sysctls": {"net.ipv4.ip_forward": 1}, "files": {"motd": str(number)}},
-        "veth": {"name": f"case{number}", "addrgenmode": "none", "peer": {"name": f"peer{number}", "addrgenmode": "none"}},
+        "veth": {
+            "name": f"case{number}",
+            "addrgenmode": "none",
+            "peer": {"name": f"peer{number}", "addrgenmode": "none"},
+        },
         "bridge": {"name": f"case{number}", "addresses": [f"10.9.{number}.1/24"]},
         "cgroup": {"name": f"case/{number}", "pids_max": 5 + number},
         "route": {"destination": f"10.20.{number}.0/24", "type": "blackhole"},
@@ -180,7 +184,9 @@ INTERFERENCE = [
 ]
 
 
-@pytest.mark.parametrize(("module", "damage", "words"), INTERFERENCE, ids=[f"{each[0]}: {each[1]}" for each in INTERFERENCE])
+@pytest.mark.parametrize(
+    ("module", "damage", "words"), INTERFERENCE, ids=[f"{each[0]}: {each[1]}" for each in INTERFERENCE]
+)
 def test_interference_between_the_steps_and_the_look_at_them(
     module: str, damage: str, words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -211,7 +217,9 @@ NONSENSE = ["", "{", "null", "[]", "{}", "7", '"x"', '[{"key": 1}]', "[1, null]"
 
 def paths(kind: str) -> tuple[str, str]:
     """Record and journal of the object of a number."""
-    domain = {"cgroup": "/run/nsfleet/cgroup", "container": "/var/lib/nsfleet/containers/case1"}.get(kind, "/run/nsfleet/network")
+    domain = {"cgroup": "/run/nsfleet/cgroup", "container": "/var/lib/nsfleet/containers/case1"}.get(
+        kind, "/run/nsfleet/network"
+    )
     records = [os.path.join(f"{domain}/{kind}", name) for name in os.listdir(f"{domain}/{kind}")]
     return records[0], f"{domain}/{kind}.journal"
 
@@ -263,7 +271,10 @@ def test_planted_link(place: str) -> None:
     result = invoke("netns", {"name": "case1"})
     assert "Traceback" not in str(result)
     assert result.failed == (target == "/victim/network"), result
-    assert world.sh("cat /victim/file; ls -A /victim /victim/network") == "untouched/victim:\nfile\nnetwork\n\n/victim/network:\n"
+    assert (
+        world.sh("cat /victim/file; ls -A /victim /victim/network")
+        == "untouched/victim:\nfile\nnetwork\n\n/victim/network:\n"
+    )
     with contextlib.suppress(FileNotFoundError):
         os.unlink(place)
     laws.run("netns", {"name": "case1", "state": "absent"})
@@ -283,7 +294,11 @@ def test_nonsense_in_a_bundle_and_in_the_state(text: str) -> None:
     laws.run("container", options)
     with open("/var/lib/nsfleet/containers/case1/config.json", "w", encoding="latin-1") as file:
         file.write(text)
-    for module, given in (("container", options), ("container_info", {}), ("container", {"name": "case1", "state": "stopped"})):
+    for module, given in (
+        ("container", options),
+        ("container_info", {}),
+        ("container", {"name": "case1", "state": "stopped"}),
+    ):
         result = invoke(module, given)
         assert "Traceback" not in str(result), result
     laws.run("container", absent(options))

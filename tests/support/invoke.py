@@ -91,9 +91,7 @@ def invoke(module: str, options: t.Mapping[str, t.Any], *, check: bool = False, 
     return Run(module, options, check=check, diff=diff).result()
 
 
-def _child(
-    module: str, arguments: dict[str, t.Any], writing: int, prepare: t.Callable[[], None]
-) -> t.NoReturn:
+def _child(module: str, arguments: dict[str, t.Any], writing: int, prepare: t.Callable[[], None]) -> t.NoReturn:
     """The module's process: results and tracebacks go to the pipe."""
     try:
         os.dup2(writing, 1)

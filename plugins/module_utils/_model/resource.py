@@ -206,7 +206,7 @@ class Resource(abc.ABC):
         return ()
 
     def footprint(self) -> State:
-        """What a failed run may leave beside the object, as far as only the time before it can tell; for :meth:`tidy`."""
+        """What a failed run may leave beside the object, if only the time before it can tell; for :meth:`tidy`."""
         return {}
 
     def tidy(self, footprint: State) -> None:
@@ -214,6 +214,7 @@ class Resource(abc.ABC):
 
         :param footprint: what :meth:`footprint` said before that run changed anything.
         """
+        del footprint  # most kinds leave nothing there
 
     def prior(self, before: Observation) -> Resource:
         """The resource that stands for the object as it was observed, for a rollback."""

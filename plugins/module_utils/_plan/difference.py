@@ -57,8 +57,7 @@ class _Comparison:
             elif field.table is not None and field.type == "dict":
                 yield from self.table(field.table, _dict(goal), _dict(now), _dict(was), here)
             elif field.mapping:
-                exact = goal is not _NOTHING and self.exact(field)
-                yield from self.mapping(field, _dict(goal), _dict(now), _dict(was), here, exact)
+                yield from self.mapping(field, _dict(goal), _dict(now), _dict(was), here)
             else:
                 yield from self.value(field, goal, now, was, here)
 
@@ -76,16 +75,11 @@ class _Comparison:
             if key not in wanted and (exact or key in applied):
                 yield Change((*path, Key(key)), field, now, None, REVERT if key in applied else DRIFT)
 
-    def mapping(
-        self, field: Field, wanted: State, live: State, applied: State, path: Path, exact: bool
-    ) -> t.Iterator[Change]:
+    def mapping(self, field: Field, wanted: State, live: State, applied: State, path: Path) -> t.Iterator[Change]:
         """Compare a free ``dict`` key by key."""
         for key in {**applied, **wanted, **(live if self.everything else {})}:
             goal, was = wanted.get(key, _NOTHING), applied.get(key, _NOTHING)
             yield from self.value(field, goal, live.get(key), was, (*path, Key(key)))
-        for key in live if exact else ():
-            if key not in wanted and key not in applied:
-                yield Change((*path, Key(key)), field, live[key], None, DRIFT)
 
     def value(self, field: Field, goal: t.Any, now: t.Any, was: t.Any, path: Path) -> t.Iterator[Change]:
         """Compare one value."""
