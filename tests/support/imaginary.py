@@ -200,9 +200,9 @@ def host() -> t.Iterator[Host]:
     here = Host(f"{folder}/run")
     write_whole, remove = files.write_whole, files.remove
 
-    def write(path: str, text: str, mode: int = 0o600) -> None:
+    def write(path: str, content: str | bytes, mode: int = 0o600) -> None:
         here.world.disk_point()
-        write_whole(path, text, mode)
+        write_whole(path, content, mode)
 
     def unlink(path: str) -> bool:
         here.world.disk_point()

@@ -32,6 +32,53 @@ class Result(dict[str, t.Any]):
         return bool(self.get("changed"))
 
 
+class Run:
+    """A module at work in a process of its own.
+
+    :param module: its name without the collection.
+    :param options: as a task gives them.
+    :param check: check mode.
+    :param diff: diff mode.
+    :param prepare: called in the module's process before the module is.
+    """
+
+    def __init__(
+        self,
+        module: str,
+        options: t.Mapping[str, t.Any],
+        *,
+        check: bool = False,
+        diff: bool = True,
+        prepare: t.Callable[[], None] = lambda: None,
+    ) -> None:
+        self.module = module
+        arguments = {**options, "_ansible_check_mode": check, "_ansible_diff": diff, "_ansible_remote_tmp": "/tmp"}
+        importlib.import_module(f"{PACKAGE}.{module}")  # once, here, and not again in every child
+        self._reading, writing = os.pipe()
+        self.pid = os.fork()
+        if self.pid == 0:
+            _child(module, {"ANSIBLE_MODULE_ARGS": arguments}, writing, prepare)
+        os.close(writing)
+
+    def result(self) -> Result:
+        """Wait for its end; what it returned.
+
+        :raises AssertionError: it ended without a result, as by an exception that nobody caught.
+        """
+        with open(self._reading, encoding="utf-8") as pipe:
+            output = pipe.read()
+        os.waitpid(self.pid, 0)
+        lines = [line for line in output.splitlines() if line.startswith("{")]
+        assert lines, f"module {self.module} ended without a result:\n{output}"
+        return Result(json.loads(lines[-1]))
+
+    def killed(self) -> bool:
+        """Wait for the end of a module that is to be killed, not of what it started; whether it was killed."""
+        _pid, status = os.waitpid(self.pid, 0)
+        os.close(self._reading)
+        return os.WIFSIGNALED(status)
+
+
 def invoke(module: str, options: t.Mapping[str, t.Any], *, check: bool = False, diff: bool = True) -> Result:
     """Run a module to its end.
 
@@ -41,28 +88,17 @@ def invoke(module: str, options: t.Mapping[str, t.Any], *, check: bool = False, 
     :param diff: diff mode.
     :raises AssertionError: it ended without a result, as by an exception that nobody caught.
     """
-    arguments = {**options, "_ansible_check_mode": check, "_ansible_diff": diff, "_ansible_remote_tmp": "/tmp"}
-    importlib.import_module(f"{PACKAGE}.{module}")  # once, here, and not again in every child
-    reading, writing = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        _child(module, {"ANSIBLE_MODULE_ARGS": arguments}, writing)
-    os.close(writing)
-    with open(reading, encoding="utf-8") as pipe:
-        output = pipe.read()
-    os.waitpid(pid, 0)
-    lines = [line for line in output.splitlines() if line.startswith("{")]
-    assert lines, f"module {module} ended without a result:\n{output}"
-    return Result(json.loads(lines[-1]))
+    return Run(module, options, check=check, diff=diff).result()
 
 
-def _child(module: str, arguments: dict[str, t.Any], writing: int) -> t.NoReturn:
+def _child(module: str, arguments: dict[str, t.Any], writing: int, prepare: t.Callable[[], None]) -> t.NoReturn:
     """The module's process: results and tracebacks go to the pipe."""
     try:
         os.dup2(writing, 1)
         os.dup2(writing, 2)
-        os.closerange(3, 256)
         sys.stdout = sys.stderr = io.TextIOWrapper(io.FileIO(1, "w", closefd=False), encoding="utf-8")
+        prepare()
+        os.closerange(3, 256)
         basic._ANSIBLE_ARGS = json.dumps(arguments).encode()
         basic._ANSIBLE_PROFILE = "legacy"
         importlib.import_module(f"{PACKAGE}.{module}").main()

@@ -200,9 +200,9 @@ def test_only_what_needs_another_start_makes_another_digest(tmp_path: pathlib.Pa
 def test_a_damaged_bundle_is_an_error_for_people(tmp_path: pathlib.Path, monkeypatch: t.Any) -> None:
     monkeypatch.setattr(bundle, "DIRECTORY", str(tmp_path))
     (tmp_path / "web").mkdir()
-    for text in ("", "{", "\0"):
+    for text in ("", "{", "\0", "null", "[]", "7", '{"root": {}}'):
         (tmp_path / "web/config.json").write_text(text)
-        with pytest.raises(NsfleetError, match=r"web/config\.json: "):
+        with pytest.raises(NsfleetError, match=r"web/config\.json is damaged"):
             assert bundle.Bundle("web").spec
 
 

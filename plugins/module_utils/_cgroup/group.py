@@ -87,6 +87,13 @@ class Group:
         """Names of the groups directly below it, in any hierarchy, sorted."""
         return sorted({name for each in self.hierarchies for name in self.tree.children(self.directory(each))})
 
+    def dispensable(self) -> list[str]:
+        """Directories of it and of those above it that are not there, or for its sake only, in all hierarchies."""
+        parts = self.path.strip("/").split("/")
+        paths = ["/".join(parts[: number + 1]) for number in range(len(parts))]
+        candidates = (f"{each.mount_point}/{path}" for each in self.host.hierarchies for path in paths)
+        return [path for path in candidates if not self.tree.has(path) or self.tree.marked(path) == ABOVE]
+
     def below(self) -> list[Group]:
         """All groups below it, the deepest first."""
         found = []
@@ -243,7 +250,7 @@ class Group:
         :raises NsfleetError: a process is still in one of them.
         """
         for group in (*self.below(), self):
-            for hierarchy in group.hierarchies:
+            for hierarchy in reversed(group.hierarchies):  # it is there as long as it is in the primary one
                 self._remove(group.directory(hierarchy))
         self._prune()
 
@@ -273,6 +280,16 @@ class Group:
             from . import systemd
 
             systemd.stop(self.host)
+
+    def remove_unused(self, paths: t.Iterable[str]) -> None:
+        """Remove directories that a killed run made or left on the way to a group, with no group in or below them.
+
+        :param paths: what :meth:`dispensable` said before that run.
+        """
+        for path in sorted(paths, reverse=True):
+            if self.tree.has(path) and self.tree.marked(path) != OURS:
+                with contextlib.suppress(OSError):  # it has processes, or a group below it
+                    self.tree.remove(path)
 
     # --- whose it is -----------------------------------------------------------------
 

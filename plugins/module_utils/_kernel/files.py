@@ -10,26 +10,43 @@ import os
 import typing as t
 
 
-def write_whole(path: str, text: str, mode: int = 0o600) -> None:
+def write_whole(path: str, content: str | bytes, mode: int = 0o600) -> None:
     """Replace a file by one write, fsync and rename; a reader or a crash sees the old file or the new one.
 
     :param path: absolute path; its directory exists.
     :param mode: permission bits of the new file.
     :raises OSError: the file system refused; the old file is as it was.
     """
-    draft = f"{path}.{os.getpid()}.new"
+    directory, name = os.path.split(path)
+    draft = os.path.join(directory, f".{name}.{os.getpid()}.new")
     fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, mode)
     try:
-        with open(fd, "w", encoding="utf-8") as file:
+        with open(fd, "wb") as file:
             os.fchmod(fd, mode)
-            file.write(text)
+            file.write(content.encode() if isinstance(content, str) else content)
             file.flush()
             os.fsync(fd)
         os.rename(draft, path)
     except BaseException:
         remove(draft)
         raise
-    sync_directory(os.path.dirname(path))
+    sync_directory(directory)
+
+
+def drafts(directory: str) -> list[str]:
+    """Paths of drafts of :func:`write_whole` whose process was killed before they became the file."""
+    words = ((name, name.split(".")) for name in list_directory(directory))
+    return [
+        os.path.join(directory, name)
+        for name, parts in words
+        if parts[0] == "" and parts[-1] == "new" and not os.path.exists(f"/proc/{parts[-2]}")
+    ]
+
+
+def sweep(directory: str) -> None:
+    """Remove such drafts."""
+    for path in drafts(directory):
+        remove(path)
 
 
 def sync_directory(path: str) -> None:
@@ -63,8 +80,9 @@ def remove(path: str) -> bool:
 
 
 def remove_empty(*paths: str) -> None:
-    """Remove directories that are empty; others, and those that are gone, stay as they are."""
+    """Remove directories that are empty but for drafts; others, and those that are gone, stay as they are."""
     for path in paths:
+        sweep(path)
         try:
             os.rmdir(path)
         except OSError:

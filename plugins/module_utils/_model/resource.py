@@ -70,6 +70,7 @@ class Observation(t.NamedTuple):
     owned: bool = False  #: it carries our mark
     identity: State | None = None  #: tells it from another one of the same name, e.g. inode and interface index
     handle: t.Any = None  #: what the kind needs to change it
+    source: State | None = None  #: what it was made from, where the state does not tell enough to make it again
 
     @property
     def exists(self) -> bool:
@@ -110,7 +111,7 @@ class Resource(abc.ABC):
         self.originals: State = {}
         #: The same, where only the step that made the change could know.
         self.noticed: State = {}
-        #: A run that was to make or change it was killed: what is there is ours, though it may lack our mark.
+        #: A run that made it, or changed what was ours, was killed: it is ours, though it may lack our mark.
         self.interrupted = False
 
     @property
@@ -203,6 +204,17 @@ class Resource(abc.ABC):
     def advice(self) -> t.Iterable[str]:
         """What the user should know of this host, though it keeps no step from being done; shown as warnings."""
         return ()
+
+    def footprint(self) -> State:
+        """What a failed run may leave beside the object, if only the time before it can tell; for :meth:`tidy`."""
+        return {}
+
+    def tidy(self, footprint: State) -> None:
+        """Remove what a run that failed or was killed left beside the object, such as drafts of files.
+
+        :param footprint: what :meth:`footprint` said before that run changed anything.
+        """
+        del footprint  # most kinds leave nothing there
 
     def prior(self, before: Observation) -> Resource:
         """The resource that stands for the object as it was observed, for a rollback."""

@@ -57,7 +57,7 @@ def converge(resources: t.Sequence[Resource], *, check: bool) -> Outcome:
 def look(resources: t.Sequence[Resource], store: Store) -> list[Plan]:
     """Observe every object and plan."""
     plans = []
-    interrupted = {intent["key"] for intent in store.interrupted()}
+    interrupted = {intent["key"] for intent in store.interrupted() if intent["before"] is None or intent["owned"]}
     for resource in resources:
         resource.interrupted = resource.key in interrupted
         record = store.load(resource.key)
@@ -89,10 +89,8 @@ def preflight(plans: t.Sequence[Plan], check: bool) -> list[str]:
 
 
 def _settled(plans: t.Sequence[Plan], store: Store) -> bool:
-    """Whether there is nothing to do, the records say just what the task says, and no killed run is to be undone."""
-    return not any(plan.changed or stale(plan, store) or _orphan(plan, store) for plan in plans) and not (
-        store.interrupted()
-    )
+    """Whether there is nothing to do, the records say just what the task says, and no killed run left anything."""
+    return not store.untidy() and not any(plan.changed or stale(plan, store) or _orphan(plan, store) for plan in plans)
 
 
 def _orphan(plan: Plan, store: Store) -> bool:

@@ -27,6 +27,10 @@ class Record(t.NamedTuple):
         except (KeyError, TypeError, ValueError):
             return None
 
+    def data(self) -> State:
+        """The record as JSON has it."""
+        return {name: dict(value) for name, value in self._asdict().items()}
+
     def concerns(self, resource: Resource) -> bool:
         """Whether it speaks of the object that is there now, not of one of the same name that went away."""
         return not resource.observed.exists or resource.is_known_as(self.identity)

@@ -21,7 +21,7 @@ import time
 import typing as t
 
 from .._kernel import files
-from .._model.errors import NsfleetError
+from .._model.errors import KernelError, NsfleetError
 from .._model.field import State
 from .record import Record
 
@@ -29,6 +29,9 @@ from .record import Record
 LOCK_TIMEOUT = 300.0
 #: How names of records end.
 _ENDING = ".json"
+_DIRECTORY: t.Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+#: What every intent in a journal says.
+_INTENT: t.Final = frozenset({"key", "options", "before", "owned", "identity", "source", "record", "footprint"})
 
 
 class Store:
@@ -40,6 +43,7 @@ class Store:
     """
 
     def __init__(self, domain: str, kind: str, root: str) -> None:
+        self.domain, self.kind, self.root = domain, kind, root
         self.directory = os.path.join(root, domain)
         #: The directory and those above it down from the root, the deepest first.
         self._folders = [self.directory]
@@ -54,7 +58,8 @@ class Store:
     def shared(self) -> t.Iterator[None]:
         """Wait until nobody changes anything in the domain, without writing: no directory, no waiting."""
         try:
-            fd = os.open(self.directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            with _telling("open", self.directory):
+                fd = os.open(self.directory, _DIRECTORY)
         except FileNotFoundError:
             yield
             return
@@ -67,18 +72,55 @@ class Store:
     @contextlib.contextmanager
     def exclusive(self) -> t.Iterator[None]:
         """Be the only one that changes anything in the domain."""
-        fd = self._open_locked()
+        with _telling("make and lock", self.directory):
+            fd = self._open_locked()
         try:
+            for folder in (self.records, self.directory):
+                files.sweep(folder)
             yield
         finally:
             files.remove_empty(self.records, *self._folders)
+            os.close(fd)
+
+    def untidy(self) -> bool:
+        """Whether a killed run left something here; only with a lock."""
+        for folder in (self.directory, self.records):
+            names = files.list_directory(folder)
+            if files.drafts(folder) or (not names and os.path.isdir(folder)):
+                return True
+        return os.path.lexists(self.journal)
+
+    def abandoned(self) -> t.Iterator[Store]:
+        """Stores of the other domains beside this one in which a killed run left a journal, each of them locked.
+
+        For kinds that have a domain for each object. Where a run is at work, nothing was abandoned.
+        """
+        above = os.path.dirname(self.domain)
+        for name in files.list_directory(os.path.join(self.root, above)) if above else ():
+            other = Store(os.path.join(above, name), self.kind, self.root)
+            if other.domain != self.domain and os.path.exists(other.journal):
+                with other._if_free() as free:
+                    if free:
+                        yield other
+
+    @contextlib.contextmanager
+    def _if_free(self) -> t.Iterator[bool]:
+        """Be the only one in the domain if nobody else is; whether that is so."""
+        fd = os.open(self.directory, _DIRECTORY)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            yield True
+            files.remove_empty(self.records, self.directory)
+        except BlockingIOError:
+            yield False
+        finally:
             os.close(fd)
 
     def _open_locked(self) -> int:
         while True:
             try:
                 os.makedirs(self.directory, mode=0o700, exist_ok=True)
-                fd = os.open(self.directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+                fd = os.open(self.directory, _DIRECTORY)
             except FileNotFoundError:
                 continue  # the run before us removed it, since it was empty
             self._flock(fd, fcntl.LOCK_EX)
@@ -112,10 +154,19 @@ class Store:
 
     def save(self, key: str, record: Record) -> None:
         """Keep what was applied."""
-        os.makedirs(self.records, mode=0o700, exist_ok=True)
-        files.write_whole(
-            self._record_path(key), json.dumps({**record._asdict(), "identity": dict(record.identity)}, sort_keys=True)
-        )
+        with _telling("write", self._record_path(key)):
+            os.makedirs(self.records, mode=0o700, exist_ok=True)
+            files.write_whole(self._record_path(key), json.dumps(record.data(), sort_keys=True))
+
+    def reinstate(self, key: str, record: Record | None) -> None:
+        """Bring a record back to what it was.
+
+        :param record: ``None``: there was none.
+        """
+        if record is None:
+            self.forget(key)
+        elif record != self.load(key):
+            self.save(key, record)
 
     def forget(self, key: str, enclosed: t.Callable[[str], bool] | None = None) -> None:
         """Drop the record of an object that is gone.
@@ -137,12 +188,13 @@ class Store:
 
     def begin(self, intents: list[State]) -> None:
         """Put the intents on disk before the first object is touched."""
-        files.write_whole(self.journal, json.dumps(intents, sort_keys=True))
+        with _telling("write", self.journal):
+            files.write_whole(self.journal, json.dumps(intents, sort_keys=True))
 
     def interrupted(self) -> list[State]:
         """The intents of a run that was killed; only with a lock, since a journal without a locker is a dead run's."""
         intents = self._read(self.journal)
-        return intents if isinstance(intents, list) else []
+        return [intent for intent in intents if _is_intent(intent)] if isinstance(intents, list) else []
 
     def commit(self) -> None:
         """The transaction has ended, well or rolled back."""
@@ -150,11 +202,28 @@ class Store:
 
     @staticmethod
     def _read(path: str) -> t.Any:
-        text = files.read_text(path)
+        with _telling("read", path):
+            text = files.read_text(path)
         try:
             return json.loads(text) if text else None
         except ValueError:
             return None
+
+
+@contextlib.contextmanager
+def _telling(doing: str, path: str) -> t.Iterator[None]:
+    """Say what could not be done with which path; what is not there is an answer, not an error."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise KernelError(f"{doing} {path}", error) from error
+
+
+def _is_intent(value: t.Any) -> bool:
+    """Whether decoded JSON is an intent, and not what somebody else wrote there."""
+    return isinstance(value, dict) and value.keys() >= _INTENT
 
 
 def _quoted(key: str) -> str:

@@ -14,6 +14,7 @@ from .._model.resource import Observation, Resource, Step
 from .difference import differences
 from .engine import look, preflight, stale
 from .plan import Plan, make_plan
+from .record import Record
 from .store import Store
 
 
@@ -24,22 +25,35 @@ def transact(resources: t.Sequence[Resource], store: Store) -> tuple[list[Plan],
     :raises NsfleetError: a step or the verification failed; the message says what was put back.
     """
     with store.exclusive():
-        warnings = _recover(resources, store)
+        warnings = _recover(type(resources[0]), resources, store)
+        for other in store.abandoned():
+            warnings += _recover(type(resources[0]), (), other)
+            other.commit()
         plans = look(resources, store)
         warnings += preflight(plans, check=False)
         if any(plan.changed for plan in plans):
-            before = [plan.resource.observed for plan in plans]
-            store.begin([_intent(plan) for plan in plans if plan.changed])
-            try:
-                _apply(plans)
-                _verify(plans)
-            except Exception as error:
-                left = _roll_back(plans, before)
-                store.commit()
-                raise NsfleetError(_failure(error, left)) from error
-        _record(plans, store)
+            _change(plans, store)
+        else:
+            _record(plans, store)
         store.commit()
     return plans, warnings
+
+
+def _change(plans: t.Sequence[Plan], store: Store) -> None:
+    intents = [_intent(plan, store) for plan in plans if plan.changed]
+    before = [plan.resource.observed for plan in plans]
+    store.begin(intents)
+    try:
+        _apply(plans)
+        _verify(plans)
+        _record(plans, store)
+    except Exception as error:
+        left = _roll_back(plans, before)
+        for plan, intent in zip((plan for plan in plans if plan.changed), intents):
+            plan.resource.tidy(intent["footprint"])
+            store.reinstate(intent["key"], Record.load(intent["record"]))
+        store.commit()
+        raise NsfleetError(_failure(error, left)) from error
 
 
 def _apply(plans: t.Sequence[Plan]) -> None:
@@ -103,9 +117,10 @@ def _roll_back(plans: t.Sequence[Plan], before: t.Sequence[Observation]) -> list
     return left
 
 
-def _restore(resource: Resource, before: Observation) -> list[str]:
+def _restore(resource: Resource, before: Observation, *, interrupted: bool = False) -> list[str]:
     try:
         prior = resource.prior(before)
+        resource.interrupted = prior.interrupted = interrupted
         # Whatever it is called by now and wherever it is: what was changed half-way is found by what it is.
         now = resource.observe(before.identity or {})
         prior.observed = prior.observe(now.identity or before.identity or {})
@@ -125,43 +140,55 @@ def _failure(error: Exception, left: t.Sequence[str]) -> str:
     return f"{error}. Everything was put back as it was"
 
 
-def _intent(plan: Plan) -> State:
+def _intent(plan: Plan, store: Store) -> State:
+    """All that it takes to undo the change after a crash."""
     resource = plan.resource
+    record = store.load(resource.key)
     return {
         "key": resource.key,
         "options": dict(resource.options),
         "before": resource.observed.state,
+        "owned": resource.observed.owned,
         "identity": resource.observed.identity,
+        "source": resource.observed.source,
+        "record": record.data() if record else None,
+        "footprint": resource.footprint(),
     }
 
 
-def _recover(resources: t.Sequence[Resource], store: Store) -> list[str]:
-    """Undo what a killed run left half-way; what this run is about to bring to its wanted state anyway is left to it.
+def _recover(kind: type[Resource], resources: t.Sequence[Resource], store: Store) -> list[str]:
+    """Undo what a killed run left half-way.
 
-    A removal that was cut short is finished instead: what it removed cannot be brought back.
+    If this run has the same to do, the rest is left to it, unless something was half-made: that is made anew. A removal
+    that was cut short is finished instead: what it removed cannot be brought back.
     """
     warnings = []
-    own = {resource.key for resource in resources}
+    own = {resource.key: resource.options for resource in resources}
     for intent in reversed(store.interrupted()):
-        if intent["key"] in own:
-            continue
-        other = type(resources[0])(intent["options"])
-        before = Observation(intent["before"], True, intent["identity"])
-        left = _finish(other) if other.absent else _restore(other, before)
-        store.forget(intent["key"])
-        done = "finished" if other.absent else "undone"
-        warnings.append(
-            f"an earlier run was killed while it changed {other.target}; that was {done}"
-            + (f", but for: {'; '.join(left)}" if left else "")
-        )
+        resource = kind(intent["options"])
+        if own.get(intent["key"]) != intent["options"] or (intent["before"] is None and not resource.absent):
+            left = _finish(resource) if resource.absent else _undo(resource, intent)
+            store.reinstate(intent["key"], None if resource.absent else Record.load(intent["record"]))
+            warnings.append(
+                f"an earlier run was killed while it changed {resource.target}; "
+                + ("that was finished" if resource.absent else "that was undone")
+                + (f", but for: {'; '.join(left)}" if left else "")
+            )
+        resource.tidy(intent["footprint"])
     return warnings
 
 
+def _undo(resource: Resource, intent: State) -> list[str]:
+    before = Observation(intent["before"], intent["owned"], intent["identity"], None, intent["source"])
+    return _restore(resource, before, interrupted=True)
+
+
 def _finish(resource: Resource) -> list[str]:
+    resource.interrupted = True
     try:
         resource.observed = resource.observe({})
         for step in make_plan(resource, None).steps:
             step.run()
-    except NsfleetError as error:
+    except (NsfleetError, OSError) as error:
         return [str(error)]
     return []

@@ -338,6 +338,14 @@ class Cgroup(Resource):
             raise NsfleetError(f"{self.target} still has processes: {', '.join(left)}")
         self.group.remove()
 
+    def footprint(self) -> State:
+        """Directories on the way to the group: between its making and its mark, nobody can tell whose one is."""
+        return {"directories": self.group.dispensable()}
+
+    def tidy(self, footprint: State) -> None:
+        """Directories that lead to no group."""
+        self.group.remove_unused(footprint.get("directories", ()))
+
     def mark(self, ours: bool) -> None:
         """By an extended attribute of its directories."""
         self.group.set_mark(OURS if ours else "")

@@ -190,7 +190,9 @@ class Container(Resource):
         if not self.bundle.exists:
             return Observation(None)
         bundle = Bundle(self.name)
-        if not self.described and not self.absent:
+        if self.absent:
+            bundle.salvage(os.path.join(self.applied.get("cgroup_parent", TABLE["cgroup_parent"].default), self.name))
+        elif not self.described:
             self._keep_description(bundle.spec)
         state, known = self._read(bundle)
         # A payload that ended meanwhile was started all the same; its exit code is in the result.
@@ -203,7 +205,7 @@ class Container(Resource):
         state["configured"] = True
         if not self.absent:
             state["configured"] = bundle.spec == self.compose() or self._differs(state)
-        return Observation(state, True, {"name": self.name}, (bundle, known))
+        return Observation(state, True, {"name": self.name}, (bundle, known), bundle.spec)
 
     def _read(self, bundle: Bundle) -> tuple[State, states.State]:
         """What the bundle says, corrected by the kernel.
@@ -373,8 +375,8 @@ class Container(Resource):
     def prior(self, before: Observation) -> Resource:
         """The container with the bundle that it had; what the kernel said of it may have been the damage."""
         resource = t.cast(Container, super().prior(before))
-        if before.state is not None:
-            resource._restored = before.handle[0].spec
+        if before.state is not None and before.source is not None:
+            resource._restored = before.source
             resource.wanted = {
                 **_BUNDLE_FIELDS.read(resource._restored), "running": before.state["running"], "configured": True
             }  # fmt: skip
@@ -387,8 +389,22 @@ class Container(Resource):
     def _delete(self) -> None:
         from .._runtime import archive, lifecycle
 
-        lifecycle.remove(self.bundle)
+        bundle, _known = self.observed.handle
+        lifecycle.remove(bundle)
         archive.remove_unused()
+
+    def footprint(self) -> State:
+        """Control groups on the way to its own."""
+        described = self.described or not self.observed.exists
+        name = self._group_name() if described else self.observed.handle[0].spec["linux"]["cgroupsPath"]
+        return {"groups": groups.dispensable(name)}
+
+    def tidy(self, footprint: State) -> None:
+        """Drafts of its bundle, its state and the runtime's archive; control groups that nobody needs."""
+        from .._runtime import lifecycle
+
+        lifecycle.tidy(self.bundle)
+        groups.remove_unused(footprint.get("groups", ()))
 
     def mark(self, ours: bool) -> None:
         """A container's bundle is its mark: there is no container of somebody else's."""

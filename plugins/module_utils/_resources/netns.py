@@ -226,9 +226,22 @@ class Netns(Resource):
             for holder in self._holders():
                 _kill(holder.pid)
         self._do("remove", netns.remove, self.name)
-        for name in self.applied.get("files", {}):
+        self._remove_files(self.applied.get("files", {}))
+
+    def _remove_files(self, names: t.Iterable[str]) -> None:
+        for name in names:
             files.remove(self._file(name))
         files.remove_empty(self._file(""), FILES_DIRECTORY)
+
+    def footprint(self) -> State:
+        """Files that are not there yet, and those that go with the namespace."""
+        new = [name for name in self.wanted.get("files", {}) if not os.path.exists(self._file(name))]
+        return {"files": [*new, *(self.applied.get("files", {}) if self.absent else ())]}
+
+    def tidy(self, footprint: State) -> None:
+        """Drafts of its files, and of a namespace that is not there the files, too."""
+        files.sweep(self._file(""))
+        self._remove_files(footprint.get("files", ()) if self.name not in netns.names() else ())
 
     def mark(self, ours: bool) -> None:
         """By the group of the loopback; of a namespace that only gets a name here, the name alone is ours."""
@@ -267,8 +280,7 @@ class Netns(Resource):
 
     def _write_file(self, name: str, content: str | None) -> None:
         if content is None:
-            files.remove(self._file(name))
-            files.remove_empty(self._file(""), FILES_DIRECTORY)
+            self._remove_files((name,))
             return
         os.makedirs(self._file(""), mode=0o755, exist_ok=True)
         files.write_whole(self._file(name), content, 0o644)

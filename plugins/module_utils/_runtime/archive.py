@@ -39,12 +39,7 @@ def install() -> str:
     path = os.path.join(DIRECTORY, f"{_NAME}-{digest}.pyz")
     if not os.path.exists(path):
         os.makedirs(DIRECTORY, mode=0o700, exist_ok=True)
-        draft = f"{path}.{os.getpid()}"
-        with open(draft, "wb") as file:
-            file.write(_archive(sources))
-        os.chmod(draft, 0o500)
-        os.rename(draft, path)
-        files.sync_directory(DIRECTORY)
+        files.write_whole(path, _archive(sources), 0o500)
     return path
 
 

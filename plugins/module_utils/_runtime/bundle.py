@@ -26,6 +26,10 @@ from .spec import Spec, annotation, check, fixed
 
 DIRECTORY: t.Final = "/var/lib/nsfleet/containers"
 
+#: What every description has.
+_SECTIONS: t.Final = frozenset({"root", "process", "linux"})
+_REMEDY: t.Final = "remove the container (state: absent) and make it anew"
+
 
 class Bundle:
     """The bundle of one container.
@@ -53,12 +57,24 @@ class Bundle:
         :raises NsfleetError: it is not there, or it is damaged.
         """
         if self._spec is None:
-            text = files.read_text(self.config)
             try:
-                self._spec = json.loads(text or "")
-            except ValueError as error:
-                raise NsfleetError(f"{self.config}: {error}") from error
-        return t.cast(Spec, self._spec)
+                spec = json.loads(files.read_text(self.config) or "")
+            except (OSError, ValueError) as error:
+                raise NsfleetError(f"{self.config} is damaged ({error}); {_REMEDY}") from error
+            if not isinstance(spec, dict) or not spec.keys() >= _SECTIONS:
+                raise NsfleetError(f"{self.config} is damaged (it is no description of a container); {_REMEDY}")
+            self._spec = spec
+        return self._spec
+
+    def salvage(self, group: str) -> None:
+        """Take a damaged description for one of which only the control group is known, so that it can be removed.
+
+        :param group: its control group.
+        """
+        try:
+            self._spec = self.spec
+        except NsfleetError:
+            self._spec = {"root": {}, "process": {}, "linux": {"cgroupsPath": group, "namespaces": []}}
 
     @property
     def digest(self) -> str:

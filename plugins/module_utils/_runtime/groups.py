@@ -39,6 +39,19 @@ def make(spec: Spec) -> Group:
     return group
 
 
+def dispensable(name: str) -> list[str]:
+    """Directories that are there for a container's sake only, or will be.
+
+    :param name: of its group.
+    """
+    return sorted({path for group in (Group(name), Group(_MONITORS)) for path in group.dispensable()})
+
+
+def remove_unused(paths: t.Iterable[str]) -> None:
+    """Remove such directories in which a killed run left no group."""
+    Group(_MONITORS).remove_unused(paths)
+
+
 def remove(spec: Spec) -> None:
     """Remove the group of a container, with whatever is still in it.
 

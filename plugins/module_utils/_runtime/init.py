@@ -72,7 +72,8 @@ def begin(setup: Setup, hear: int, tell: int) -> t.NoReturn:
         words = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         where = f" ({error.filename})" if isinstance(error, OSError) and error.filename else ""
         os.write(tell, f"{doing}: {words}{where}".encode(errors="backslashreplace")[:4000])
-    os._exit(127)
+    finally:  # even if whoever would be told is dead
+        os._exit(127)
 
 
 def _pause(hear: int, tell: int, message: str) -> None:
@@ -168,7 +169,8 @@ def _become_user(setup: Setup) -> None:
 
 def _enter_directory(setup: Setup) -> None:
     """As the user who works there; and inside the root, not by way of a descriptor out of it (CVE-2024-21626)."""
-    os.chdir(setup.cwd)
+    root = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    os.fchdir(path.open_in(root, setup.cwd, os.O_PATH | os.O_DIRECTORY))
     os.getcwd()  # ENOENT where it is not reachable from the root
 
 

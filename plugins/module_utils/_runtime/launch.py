@@ -235,7 +235,8 @@ class Launch:
         except BaseException as error:  # there is nobody above who could handle it
             words = f"{error.strerror}" if isinstance(error, OSError) else str(error)
             os.write(tell, f"{self._doing}: {words}".encode(errors="backslashreplace")[:4000])
-        os._exit(0)
+        finally:  # even if whoever would be told is dead
+            os._exit(0)
 
     _doing = "start"
 

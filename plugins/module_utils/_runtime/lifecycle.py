@@ -10,9 +10,9 @@ import os
 import signal
 import time
 
-from .._kernel import process
+from .._kernel import files, process
 from .._model.errors import NsfleetError
-from . import groups, monitor, state
+from . import archive, groups, monitor, state
 from .bundle import Bundle, names
 from .signals import signal_number
 from .spec import annotation
@@ -72,6 +72,15 @@ def remove(bundle: Bundle) -> None:
     state.forget(bundle.name)
     if not names():
         groups.remove_empty()
+
+
+def tidy(bundle: Bundle) -> None:
+    """Remove drafts of files whose process was killed, and what there is of a container that has no bundle."""
+    for directory in (bundle.directory, state.DIRECTORY, archive.DIRECTORY):
+        files.sweep(directory)
+    if not bundle.exists:
+        remove(bundle)
+        archive.remove_unused()
 
 
 def log_tail(bundle: Bundle, size: int) -> str:

@@ -13,6 +13,7 @@ The payload's output goes to its log file without a process in between: a contai
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import signal
@@ -72,8 +73,15 @@ def _be_monitor(bundle: Bundle, writing: int, run: t.Callable[[Bundle, int], Non
         run(bundle, writing)
         os.execv(sys.executable, [sys.executable, "-IS", archive, "monitor", bundle.name])
     except BaseException as error:  # there is nobody above who could handle it
-        os.write(writing, str(error).encode(errors="backslashreplace"))
-    os._exit(1)
+        _tell(writing, str(error))
+    finally:
+        os._exit(1)
+
+
+def _tell(writing: int, words: str) -> None:
+    """Say something to whoever asked for the start; if that was killed meanwhile, the container goes on without it."""
+    with contextlib.suppress(BrokenPipeError):
+        os.write(writing, words.encode(errors="backslashreplace"))
 
 
 def _leave(bundle: Bundle) -> None:
@@ -89,18 +97,27 @@ def _leave(bundle: Bundle) -> None:
     log = os.open(os.path.join(bundle.directory, "monitor.log"), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     for standard, fd in ((0, null), (1, log), (2, log)):
         os.dup2(fd, standard)
+    _keep_to_itself()
     groups.leave_session()
+
+
+def _keep_to_itself() -> None:
+    """Hand no descriptor of the caller on, neither to the payload nor to the monitor that stays (CVE-2024-21626)."""
+    for name in os.listdir("/proc/self/fd"):
+        if int(name) > 2:
+            with contextlib.suppress(OSError):  # it was the one that read the directory
+                os.set_inheritable(int(name), False)
 
 
 def _start_and_stay(bundle: Bundle, writing: int) -> None:
     _start(bundle, 0)
-    os.write(writing, b"running")
+    _tell(writing, "running")
 
 
 def _stay(bundle: Bundle, writing: int) -> None:
     known = state.load(bundle.name)
     state.save(bundle.name, known._replace(monitor=state.Process.of(os.getpid())))
-    os.write(writing, b"running")
+    _tell(writing, "running")
 
 
 def _start(bundle: Bundle, restarts: int) -> None:
@@ -133,7 +150,7 @@ def stay(name: str) -> None:
     pause = _FIRST_PAUSE
     while True:
         known = _record_end(name, _wait(state.load(name).first))
-        if not _is_to_restart(bundle, known):
+        if known is None or not _is_to_restart(bundle, known):
             break
         pause = _FIRST_PAUSE if state.now() - known.since > _WELL else min(pause * 2, _LONGEST_PAUSE)
         _sleep(pause)
@@ -158,8 +175,11 @@ def _wait(first: state.Process) -> int | None:
         return None
 
 
-def _record_end(name: str, code: int | None) -> state.State:
+def _record_end(name: str, code: int | None) -> state.State | None:
+    """Write down how the container ended; ``None`` if it has another monitor now, or was removed."""
     known = state.load(name)
+    if known.monitor.pid != os.getpid():
+        return None
     groups.of(Bundle(name).spec).kill()
     shell_code = None if code is None else code if code >= 0 else 128 - code
     ended = known._replace(first=state.Process(0, 0), since=state.now(), exit_code=shell_code)

@@ -64,12 +64,12 @@ def _path(name: str, what: str) -> str:
 
 
 def load(name: str) -> State:
-    """The state of a container; of one that was never started in this boot, a state of nothing."""
+    """The state of a container; of one that was never started in this boot, or is not known, a state of nothing."""
     text = files.read_text(_path(name, "json"))
     try:
         data = json.loads(text or "{}")
-        data.update({word: Process(*data[word]) for word in ("first", "monitor") if word in data})
-        return State(**data)
+        processes = {word: Process(*map(int, data[word])) for word in ("first", "monitor") if word in data}
+        return State(**{**data, **processes})
     except (ValueError, TypeError):
         return State()
 
