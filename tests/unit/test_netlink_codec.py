@@ -291,7 +291,7 @@ def test_routes_are_read(
     assert (found.type, found.scope, found.protocol) == ("unicast", route.SCOPES[scope], 4)
     weights = [weight if len(hops) > 1 else 1 for _via, _index, weight in hops]
     assert found.nexthops == tuple(
-        route.Nexthop(via, index, weight, 4) for (via, index, _), weight in zip(hops, weights)
+        route.Nexthop(via, index, weight, 4) for (via, index, _weight), weight in zip(hops, weights)
     )
 
 
