@@ -263,7 +263,8 @@ def prepare(here: Host, before: Before) -> None:
 
 def stopped(here: Host, tasks: tuple[State, ...], error: BaseException, at: int) -> None:
     """Run tasks and be stopped at a point; every point is as likely, however many there are."""
-    here.world.stop(1 + at % here.points(error, *tasks), error)
+    count = here.points(error, *tasks)
+    here.world.stop(1 + at % count if count else 0, error)
     try:
         here.run(*tasks)
     except Killed:
@@ -282,3 +283,51 @@ def test_a_step_that_fails_takes_all_others_back(before: Before, task: State, at
         assert here.world.state("one") == was
         assert "other" not in here.world.objects
         assert files_below(here.root) == known
+
+
+@given(BEFORE, tasks(), st.integers(0, _MANY))
+def test_a_killed_run_is_repaired_by_the_next_one(before: Before, task: State, at: int) -> None:
+    tasks = ({**task, "adopt": True}, OTHER)
+    with host() as here, host() as undisturbed:
+        for each in (here, undisturbed):
+            prepare(each, before)
+        stopped(here, tasks, Killed(), at)
+        for each in (here, undisturbed):
+            each.run(*tasks)
+        settled(here, task)
+        assert here.world.state("one") == undisturbed.world.state("one")
+
+
+@given(BEFORE, tasks(), st.integers(0, _MANY))
+def test_a_killed_run_is_undone_by_one_of_another_object(before: Before, task: State, at: int) -> None:
+    with host() as here:
+        prepare(here, before)
+        was = here.world.state("one")
+        stopped(here, ({**task, "adopt": True}, OTHER), Killed(), at)
+        here.run({"name": "third"})
+        assert here.world.state("one") == was
+        assert "other" not in here.world.objects
+        assert not os.path.exists(f"{here.root}/imaginary/thing.journal")
+        if before.task is not None:
+            assert not here.run(before.task).changed
+            settled(here, before.task)
+
+
+@given(BEFORE, tasks(), st.tuples(st.integers(0, _MANY), st.integers(0, _MANY)))
+def test_a_run_that_is_killed_again_is_undone_as_a_whole(before: Before, task: State, at: tuple[int, int]) -> None:
+    with host() as here:
+        prepare(here, before)
+        was = here.world.state("one")
+        for turn in at:
+            stopped(here, ({**task, "adopt": True}, OTHER), Killed(), turn)
+        here.run({"name": "third"})
+        assert here.world.state("one") in (was, wanted(before, task))
+        assert not os.path.exists(f"{here.root}/imaginary/thing.journal")
+
+
+def wanted(before: Before, task: State) -> State | None:
+    """What a run makes that nobody kills."""
+    with host() as here:
+        prepare(here, before)
+        here.run({**task, "adopt": True}, OTHER)
+        return here.world.state("one")

@@ -194,7 +194,7 @@ def test_a_record_is_whole_or_not_there(store: Store, monkeypatch: pytest.Monkey
 # --- journal ---------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("text", ["", "{", "{}", "null", '"x"', "7"])
+@pytest.mark.parametrize("text", ["", "{", "{}", "null", "7", "[1]", "[{}]", "[null]", '[{"key": "one"}]'])
 def test_a_damaged_journal_is_ignored_and_goes_with_the_next_change(text: str) -> None:
     with host() as here:
         here.run({"name": "one", "size": 11})
