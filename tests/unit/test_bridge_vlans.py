@@ -40,7 +40,7 @@ def understood(body: bytes) -> list[tuple[str, t.Any]]:
     message = ifinfmsg(header + body)
     message["family"] = 7
     message.decode()
-    return list(message.get_attr("IFLA_AF_SPEC")["attrs"])
+    return [(each[0], each[1]) for each in message.get_attr("IFLA_AF_SPEC")["attrs"]]
 
 
 def test_ranges_are_sent_as_the_kernel_wants_them() -> None:

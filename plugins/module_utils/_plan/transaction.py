@@ -40,8 +40,10 @@ def transact(resources: t.Sequence[Resource], store: Store) -> tuple[list[Plan],
 
 
 def _change(plans: t.Sequence[Plan], store: Store) -> None:
-    intents = [_intent(plan, store) for plan in plans if plan.changed]
-    before = [plan.resource.observed for plan in plans]
+    begun = {intent["key"]: intent for intent in store.interrupted() if _goes_on(intent, plans)}
+    intents = [begun.get(plan.resource.key) or _intent(plan, store) for plan in plans if plan.changed]
+    known = {intent["key"]: _before(intent) for intent in intents}
+    before = [known.get(plan.resource.key, plan.resource.observed) for plan in plans]
     store.begin(intents)
     try:
         _apply(plans)
@@ -51,9 +53,20 @@ def _change(plans: t.Sequence[Plan], store: Store) -> None:
         left = _roll_back(plans, before)
         for plan, intent in zip((plan for plan in plans if plan.changed), intents):
             plan.resource.tidy(intent["footprint"])
-            store.reinstate(intent["key"], Record.load(intent["record"]))
+            _record_again(plan.resource, intent, store)
         store.commit()
         raise NsfleetError(_failure(error, left)) from error
+
+
+def _goes_on(intent: State, plans: t.Sequence[Plan]) -> bool:
+    """Whether a killed run left a change half-way that is now gone on with: what was before is what it said."""
+    options = {plan.resource.key: plan.resource.options for plan in plans}.get(intent["key"])
+    return options == intent["options"] and intent["before"] is not None
+
+
+def _before(intent: State) -> Observation:
+    """What was there before a change began, however often it was cut short since."""
+    return Observation(intent["before"], intent["owned"], intent["identity"], None, intent["source"])
 
 
 def _apply(plans: t.Sequence[Plan]) -> None:
@@ -159,16 +172,16 @@ def _intent(plan: Plan, store: Store) -> State:
 def _recover(kind: type[Resource], resources: t.Sequence[Resource], store: Store) -> list[str]:
     """Undo what a killed run left half-way.
 
-    If this run has the same to do, the rest is left to it, unless something was half-made: that is made anew. A removal
-    that was cut short is finished instead: what it removed cannot be brought back.
+    If this run has the same to do, the rest is left to it, unless something was half-made. A removal that was cut short
+    is finished instead: what it removed cannot be brought back.
     """
     warnings = []
     own = {resource.key: resource.options for resource in resources}
     for intent in reversed(store.interrupted()):
         resource = kind(intent["options"])
-        if own.get(intent["key"]) != intent["options"] or (intent["before"] is None and not resource.absent):
+        if own.get(intent["key"]) != intent["options"] or _is_half_made(resource, intent):
             left = _finish(resource) if resource.absent else _undo(resource, intent)
-            store.reinstate(intent["key"], None if resource.absent else Record.load(intent["record"]))
+            _record_again(resource, intent, store)
             warnings.append(
                 f"an earlier run was killed while it changed {resource.target}; "
                 + ("that was finished" if resource.absent else "that was undone")
@@ -178,9 +191,28 @@ def _recover(kind: type[Resource], resources: t.Sequence[Resource], store: Store
     return warnings
 
 
+def _is_half_made(resource: Resource, intent: State) -> bool:
+    """Whether the object was being made, or made anew: what nobody named of the one before, only the intent knows."""
+    if resource.absent:
+        return False
+    resource.observed = resource.observe(intent["identity"] or {})
+    return intent["before"] is None or not resource.observed.exists or not resource.is_known_as(intent["identity"])
+
+
+def _record_again(resource: Resource, intent: State, store: Store) -> None:
+    """Bring back the record of before. It speaks of the object that is there now: going back may have made it anew."""
+    record = Record.load(intent["record"])
+    if record is not None:
+        now = resource.observe(record.identity)
+        if not now.exists:
+            record = None
+        elif record.identity == intent["identity"]:
+            record = record._replace(identity=now.identity or {})
+    store.reinstate(intent["key"], record)
+
+
 def _undo(resource: Resource, intent: State) -> list[str]:
-    before = Observation(intent["before"], intent["owned"], intent["identity"], None, intent["source"])
-    return _restore(resource, before, interrupted=True)
+    return _restore(resource, _before(intent), interrupted=True)
 
 
 def _finish(resource: Resource) -> list[str]:
