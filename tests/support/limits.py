@@ -169,7 +169,7 @@ ROWS = [
 
 
 def devices(name: str) -> Case:
-    """What devices are allowed; the kernel itself is the witness: a process of the group reads another one, or cannot."""
+    """What devices are allowed; the kernel is the witness: a process of the group reads another one, or cannot."""
     if groups.place("devices").version == 1:
         by_hand = f"echo a > {groups.folder('devices.list', name)}/devices.allow"
     else:
