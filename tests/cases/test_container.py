@@ -14,7 +14,7 @@ import typing as t
 
 import pytest
 from ansible_collections.nsfleet.linux.plugins.module_utils._resources.container import TABLE
-from support import laws, limits, world
+from support import groups, laws, limits, world
 from support.abilities import GROUPS_WITH, has, need
 from support.invoke import invoke
 from support.laws import Case
@@ -577,6 +577,25 @@ def test_containers_of_other_names_leave_each_other_alone() -> None:
     laws.remove("container", {"name": "case"})
 
 
+def test_control_group_of_others_is_not_touched_without_adopt(sleeper: int) -> None:
+    """Neither is it joined by a container, nor removed with one that never ran in it."""
+    shop = {"name": "shop", "controllers": ["pids"]}
+    laws.run("cgroup", shop)
+    folder, options = groups.folder("pids.max", "shop/case"), {**BASE, "cgroup_parent": "shop"}
+    world.sh(f"mkdir {folder} && echo {sleeper} > {folder}/cgroup.procs")
+    laws.refused("container", options, "cgroup_parent", "/shop/case that was not made by nsfleet.linux", "adopt")
+    laws.four_steps("container", {**options, "state": "present"})
+    laws.remove("container", {"name": "case"})
+    assert content(f"{folder}/cgroup.procs") == str(sleeper)
+    laws.four_steps("container", {**options, "adopt": True})
+    assert f"{groups.BASE}/shop/case" in groups.of_process(pid()).values()
+    laws.settled("container", options)
+    laws.remove("container", {"name": "case"})
+    assert not os.path.exists(folder)
+    assert world.sh(f"ps -o stat= -p {sleeper}").startswith("Z"), "what was taken over goes with the container"
+    laws.run("cgroup", {**shop, "state": "absent"})
+
+
 @pytest.mark.parametrize("policy", ["warn", "fail"])
 def test_drift_that_is_not_to_be_repaired(policy: str) -> None:
     options = {**BASE, "oom_score_adj": 500, "on_drift": policy}
@@ -593,6 +612,22 @@ def test_drift_that_is_not_to_be_repaired(policy: str) -> None:
     laws.repaired("container", {**options, "on_drift": "apply"}, "true")
     assert content(place) == "500"
     laws.remove("container", {"name": "case"})
+
+
+def test_every_option_is_proved() -> None:
+    laws.covered(
+        TABLE,
+        [*CASES, *limits.ROWS],
+        {
+            "name": test_containers_of_other_names_leave_each_other_alone,
+            "namespaces.mount": test_mount_namespace_of_the_host,
+            "cpuset_cpus_partition": test_partition_of_processors,
+            "io_weight_device.device": test_weights_of_single_disks,
+            "io_weight_device.weight": test_weights_of_single_disks,
+            "adopt": test_control_group_of_others_is_not_touched_without_adopt,
+            "on_drift": test_drift_that_is_not_to_be_repaired,
+        },
+    )
 
 
 # --- bad input -------------------------------------------------------------------
@@ -630,6 +665,8 @@ def test_drift_that_is_not_to_be_repaired(policy: str) -> None:
         ),
         ({"oom_score_adj": 1001}, ("oom_score_adj: expected",)),
         ({"masked_paths": ["etc"]}, ("masked_paths[0]: expected",)),
+        ({"cgroup_parent": "shop/../../other"}, ("cgroup_parent: expected",)),
+        ({"devices": ["c 1:3 rr"]}, ("devices[0]: expected each of",)),
         ({"stop_signal": "SIGNOTHING"}, ("stop_signal: expected",)),
         ({"memory_max": "much"}, ("memory_max: expected",)),
         ({"mounts": [{"destination": "data"}]}, ("mounts[0].destination: expected",)),
