@@ -87,7 +87,7 @@ $(EACH_CASE): case-%: $(VENV)/test $(TREE)
 
 integration: $(EACH_SITE) ## Whole sites, as playbooks bring them up: web servers, redis, nginx
 
-site-services site-walk: ONLINE := --online
+site-services site-walk site-readmes: ONLINE := --online
 $(EACH_SITE): site-%: $(VENV)/test $(TREE)
 	$(SANDBOX) $(ONLINE) $(PYTEST) tests/site/test_$*.py --junit-xml=$(OUTPUT)/site-$*.xml
 

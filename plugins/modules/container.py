@@ -230,6 +230,17 @@ options:
   oom_score_adj:
     description: How readily the kernel kills the container when memory runs out, -1000 to 1000.
     type: int
+  devices:
+    description:
+      - Devices that the container may use, as rules. All others are denied. What every start does by itself is always
+        allowed, which is making the devices that every container has, and reading C(/dev/null).
+      - The default are the devices that every container has (C(null), C(zero), C(full), C(random), C(urandom), C(tty),
+        and terminals of its own), and making any.
+      - A rule is type (V(c), V(b), or V(a) for both), C(MAJOR:MINOR) with V(*) for any, and letters of C(rwm) for
+        read, write and mknod, as in V(c 1:3 rwm). In place of type and numbers, the path of a device, as in
+        V(/dev/kvm rw). V(a) alone allows everything.
+    type: list
+    elements: str
   cgroup_parent:
     description:
       - Control group that the container's own is put into, by its name in M(nsfleet.linux.cgroup). Limits of that
@@ -255,6 +266,13 @@ options:
   labels:
     description: Notes of your own, kept as annotations in the bundle.
     type: dict
+  adopt:
+    description:
+      - Whether a control group that this collection did not make is taken over, if it is where the container's own is
+        to be. It is removed with the container then, and processes that were in it end with it.
+      - Without it, a task that would start the container there fails before anything is touched.
+    type: bool
+    default: false
 notes:
   - The bundle is in C(/var/lib/nsfleet/containers/NAME), with the log of standard output and standard error.
 seealso:

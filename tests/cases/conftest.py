@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import importlib
 import os
 import subprocess
@@ -12,6 +13,10 @@ import typing as t
 
 import pytest
 from support import world
+from support.abilities import has
+
+#: Of ``/dev/loop-control`` (``linux/loop.h``).
+LOOP_CTL_ADD, LOOP_CTL_REMOVE = 0x4C80, 0x4C81
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -45,6 +50,19 @@ def sleeper() -> t.Iterator[int]:
     yield process.pid
     process.kill()
     process.wait()
+
+
+@pytest.fixture
+def disk() -> t.Iterator[str]:
+    """A disk without anything in it that nobody else has: a loop device, with the scheduler BFQ if there is one."""
+    with open("/dev/loop-control", "rb") as control:
+        number = fcntl.ioctl(control, LOOP_CTL_ADD, -1)
+        try:
+            if has("the disk scheduler BFQ"):
+                world.sh(f"echo bfq > /sys/block/loop{number}/queue/scheduler")
+            yield world.sh(f"cat /sys/block/loop{number}/dev").strip()
+        finally:
+            fcntl.ioctl(control, LOOP_CTL_REMOVE, number)
 
 
 def wipe() -> None:

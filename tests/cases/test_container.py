@@ -13,12 +13,15 @@ import time
 import typing as t
 
 import pytest
-from support import laws, world
-from support.abilities import need
+from ansible_collections.nsfleet.linux.plugins.module_utils._resources.container import TABLE
+from support import groups, laws, limits, world
+from support.abilities import GROUPS_WITH, has, need
 from support.invoke import invoke
 from support.laws import Case
 
 BUNDLE = "/var/lib/nsfleet/containers/case"
+#: The container's control group.
+GROUP = "containers/case"
 WAIT = ["/bin/sh", "-c", "trap 'exit 0' TERM; sleep 31536000 & wait"]
 BASE: dict[str, t.Any] = {"name": "case", "rootfs": "/", "overlay": "tmpfs", "command": WAIT}
 #: Ids outside that nobody has.
@@ -93,6 +96,8 @@ def has_capability(number: int, line: str = "CapBnd") -> bool:
 
 
 NET_ADMIN, NET_RAW, NET_BIND_SERVICE = 12, 13, 10
+#: Limits that say in other words what other limits say.
+ALTERNATIVES = ("cpu_weight_nice", "cpu_idle")
 
 
 # --- every option ------------------------------------------------------------
@@ -133,6 +138,14 @@ CASES = [
     Case("namespaces", {"namespaces": {"time": "private"}}, lambda: namespace("time"), "own",
          edited("d['linux']['namespaces'] = [e for e in d['linux']['namespaces'] if e['type'] != 'time']"),
          reverts_to="host"),
+    Case("namespaces", IN_USER_NAMESPACE, lambda: namespace("user"), "own",
+         edited("d['linux']['namespaces'] = [e for e in d['linux']['namespaces'] if e['type'] != 'user']"),
+         reverts_to="host"),
+    Case("time_offsets", {"namespaces": {"time": "private"}, "time_offsets": {"monotonic": 3600, "boottime": -0.25}},
+         lambda: content(f"/proc/{pid()}/timens_offsets").split(),
+         ["monotonic", "3600", "0", "boottime", "-1", "750000000"],
+         edited("d['linux']['timeOffsets'] = {'boottime': d['linux']['timeOffsets']['boottime']}"),
+         reverts_to=["monotonic", "0", "0", "boottime", "0", "0"]),
     Case("time_offsets", {"namespaces": {"time": "private"}, "time_offsets": {"boottime": 86400.5}},
          lambda: content(f"/proc/{pid()}/timens_offsets").split()[-2:], ["86400", "500000000"],
          edited("d['linux']['timeOffsets']['boottime']['secs'] = 5"), reverts_to=["0", "0"]),
@@ -191,6 +204,7 @@ CASES = [
          edited("d['annotations']['nsfleet.linux/overlay'] = 'tmpfs'"), reverts_to=False),
     Case("rootfs", {"rootfs": "/srv/case"}, lambda: content(f"/proc/{pid()}/root/case"), "case",
          edited("d['root']['path'] = '/'"), reverts_to=""),
+    limits.devices(GROUP),
 ]  # fmt: skip
 
 
@@ -246,6 +260,58 @@ def test_option(case: Case) -> None:
     need(case.needs)
     laws.option_holds("container", BASE, case)
     laws.remove("container", {"name": "case"})
+
+
+@pytest.mark.parametrize("version", ["cgroup v1 controllers", "cgroup v2 controllers"])
+def test_limits(version: str) -> None:
+    """All limits of this host, one after the other, under one running container; what the host lacks is refused."""
+    need(version)
+    laws.run("container", BASE)
+    first = pid()
+    for row in limits.ROWS:
+        if not row.lacks:
+            limit_holds(row)
+    assert pid() == first, "a limit is changed live"
+    lacking = {row.option: row.options[row.option] for row in limits.ROWS if row.lacks}
+    laws.refused("container", {**BASE, **lacking}, *lacking)
+    laws.remove("container", {"name": "case"})
+
+
+def limit_holds(row: limits.Row) -> None:
+    """The laws for one limit, where there is something to see."""
+    case = row.case(GROUP)
+    if not case.needs or has(case.needs):
+        laws.option_changes("container", BASE, case)
+
+
+def test_container_is_made_with_all_its_limits() -> None:
+    """As many at once as do not exclude each other."""
+    rows = {row.option: row for row in limits.ROWS if not row.lacks and row.option not in ALTERNATIVES}
+    cases = [row.case(GROUP) for row in rows.values()]
+    options = {**BASE, **{name: value for case in cases for name, value in case.options.items()}}
+    laws.four_steps("container", options)
+    # Of an option that another row sets, too, the last one holds.
+    shown = {case.option: case.shows() for case in cases if options[case.option] == case.options[case.option]}
+    assert shown == {case.option: case.value for case in cases if case.option in shown}
+    laws.remove("container", {"name": "case"})
+
+
+def test_weights_of_single_disks(disk: str) -> None:
+    laws.option_holds("container", BASE, limits.disk_weight(disk, GROUP))
+    laws.remove("container", {"name": "case"})
+
+
+def test_partition_of_processors() -> None:
+    """It is refused or failed with the kernel's reason where the group above has no processors to give away."""
+    options = {**BASE, "cpuset_cpus": "0", "cpuset_cpus_partition": "isolated"}
+    file = f"{GROUPS_WITH}cpuset.cpus.partition"
+    if not has(file):
+        laws.refused("container", options, "cpuset_cpus_partition")
+    need(file)
+    failed = invoke("container", options)
+    assert failed.failed
+    assert "cpuset" in failed["msg"]
+    assert "put back" in failed["msg"]
 
 
 # --- life and death ------------------------------------------------------------
@@ -487,8 +553,81 @@ def test_mount_namespace_of_the_host() -> None:
     laws.four_steps("container", options)
     assert namespace("mnt") == "host"
     assert namespace("pid") == "own"
+    laws.repaired("container", options, edited("d['linux']['namespaces'].append({'type': 'mount'})"))
+    assert namespace("mnt") == "host"
     laws.remove("container", {"name": "case"})
     laws.refused("container", {**options, "rootfs": "/"}, "rootfs", "namespaces.mount")
+
+
+# --- which one, and whose ----------------------------------------------------
+
+
+def test_containers_of_other_names_leave_each_other_alone() -> None:
+    other = {**BASE, "name": "case.2", "command": ["/bin/sleep", "31536000"], "stop_signal": "KILL"}
+    laws.run("container", BASE)
+    first = pid()
+    laws.four_steps("container", other)
+    second = int(world.sh("pgrep -of '^/bin/sleep 31536000'"))
+    assert second != first
+    laws.settled("container", BASE)
+    monitor = world.sh(f"ps -o ppid= -p {second}").strip()
+    laws.repaired("container", other, f"kill -KILL {second}; while test -d /proc/{monitor}; do :; done")
+    laws.remove("container", other)
+    assert pid() == first
+    laws.remove("container", {"name": "case"})
+
+
+def test_control_group_of_others_is_not_touched_without_adopt(sleeper: int) -> None:
+    """Neither is it joined by a container, nor removed with one that never ran in it."""
+    shop = {"name": "shop", "controllers": ["pids"]}
+    laws.run("cgroup", shop)
+    folder, options = groups.folder("pids.max", "shop/case"), {**BASE, "cgroup_parent": "shop"}
+    world.sh(f"mkdir {folder} && echo {sleeper} > {folder}/cgroup.procs")
+    laws.refused("container", options, "cgroup_parent", "/shop/case that was not made by nsfleet.linux", "adopt")
+    laws.four_steps("container", {**options, "state": "present"})
+    laws.remove("container", {"name": "case"})
+    assert content(f"{folder}/cgroup.procs") == str(sleeper)
+    laws.four_steps("container", {**options, "adopt": True})
+    assert f"{groups.BASE}/shop/case" in groups.of_process(pid()).values()
+    laws.settled("container", options)
+    laws.remove("container", {"name": "case"})
+    assert not os.path.exists(folder)
+    assert world.sh(f"ps -o stat= -p {sleeper}").startswith("Z"), "what was taken over goes with the container"
+    laws.run("cgroup", {**shop, "state": "absent"})
+
+
+@pytest.mark.parametrize("policy", ["warn", "fail"])
+def test_drift_that_is_not_to_be_repaired(policy: str) -> None:
+    options = {**BASE, "oom_score_adj": 500, "on_drift": policy}
+    laws.run("container", options)
+    place = f"/proc/{pid()}/oom_score_adj"
+    world.sh(f"echo 100 > {place}")
+    if policy == "fail":
+        laws.refused("container", options, "drifted", "oom_score_adj is 100, not 500")
+    else:
+        assert "oom_score_adj is 100, not 500" in str(laws.run("container", options)["warnings"])
+        options["labels"] = {"tier": "web"}
+        assert laws.run("container", options).changed
+    assert content(place) == "100"
+    laws.repaired("container", {**options, "on_drift": "apply"}, "true")
+    assert content(place) == "500"
+    laws.remove("container", {"name": "case"})
+
+
+def test_every_option_is_proved() -> None:
+    laws.covered(
+        TABLE,
+        [*CASES, *limits.ROWS],
+        {
+            "name": test_containers_of_other_names_leave_each_other_alone,
+            "namespaces.mount": test_mount_namespace_of_the_host,
+            "cpuset_cpus_partition": test_partition_of_processors,
+            "io_weight_device.device": test_weights_of_single_disks,
+            "io_weight_device.weight": test_weights_of_single_disks,
+            "adopt": test_control_group_of_others_is_not_touched_without_adopt,
+            "on_drift": test_drift_that_is_not_to_be_repaired,
+        },
+    )
 
 
 # --- bad input -------------------------------------------------------------------
@@ -526,6 +665,8 @@ def test_mount_namespace_of_the_host() -> None:
         ),
         ({"oom_score_adj": 1001}, ("oom_score_adj: expected",)),
         ({"masked_paths": ["etc"]}, ("masked_paths[0]: expected",)),
+        ({"cgroup_parent": "shop/../../other"}, ("cgroup_parent: expected",)),
+        ({"devices": ["c 1:3 rr"]}, ("devices[0]: expected each of",)),
         ({"stop_signal": "SIGNOTHING"}, ("stop_signal: expected",)),
         ({"memory_max": "much"}, ("memory_max: expected",)),
         ({"mounts": [{"destination": "data"}]}, ("mounts[0].destination: expected",)),

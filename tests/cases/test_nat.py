@@ -13,6 +13,7 @@ import sys
 import typing as t
 
 import pytest
+from ansible_collections.nsfleet.linux.plugins.module_utils._resources.nat import TABLE
 from support import lab, laws, world
 from support.invoke import invoke
 from support.laws import Case
@@ -146,8 +147,8 @@ CASES = [
         damage("flush map inet nsfleet bound_range6"), reverts_to=[],
     ),
     Case(
-        "publish.localhost", publish(WEB), localnet, "1", "sysctl -qw net.ipv4.conf.nsbr.route_localnet=0",
-        reverts_to="0",
+        "publish.localhost", publish({**WEB, "localhost": True}), localnet, "1",
+        "sysctl -qw net.ipv4.conf.nsbr.route_localnet=0", reverts_to="0",
     ),
     Case(
         "publish.localhost in the table", publish(WEB), lambda: elements("loopback_port"), ["tcp . 8080"],
@@ -169,6 +170,19 @@ CASES = [
 def test_option(case: Case) -> None:
     laws.option_holds("nat", BASE, case)
     laws.remove("nat", BASE)
+
+
+def test_every_option_is_proved() -> None:
+    laws.covered(
+        TABLE,
+        CASES,
+        {
+            "name": test_sets_of_different_names_leave_each_other_alone,
+            "netns": test_table_of_a_namespace,
+            "adopt": test_adopt_has_no_effect,
+            "on_drift": test_drift_that_is_not_to_be_repaired,
+        },
+    )
 
 
 # --- packets -----------------------------------------------------------------
@@ -392,6 +406,22 @@ def test_what_another_set_has_is_refused(more: dict[str, t.Any], words: tuple[st
     laws.four_steps("nat", {"name": "case", **publish({**WEB, "protocols": ["udp"]}, {**WEB, "to": "fd00::10"})})
     for name in ("case", "taken"):
         laws.remove("nat", {"name": name})
+
+
+@pytest.mark.usefixtures("forwarding")
+@pytest.mark.parametrize("adopt", [False, True])
+def test_adopt_has_no_effect(adopt: bool) -> None:
+    """The table is ours by its name, whoever made it; other tables, and what other sets have, are never taken over."""
+    by_hand = ("add table inet nsfleet", "add chain inet nsfleet mine", "add table inet mine", "add chain inet mine x")
+    world.sh(damage(*by_hand))
+    theirs = world.sh("nft list table inet mine")
+    options = {"name": "case", **publish(WEB), "adopt": adopt}
+    laws.four_steps("nat", options)
+    laws.repaired("nat", options, damage("add chain inet nsfleet mine"))
+    laws.refused("nat", {**options, "name": "other"}, "publish[0].port", "collides", "of nat case")
+    laws.remove("nat", options)
+    assert world.sh("nft list ruleset") == theirs
+    world.sh("nft delete table inet mine")
 
 
 @pytest.mark.usefixtures("forwarding")

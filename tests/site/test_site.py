@@ -71,15 +71,10 @@ def status(process: int, name: str) -> str:
     return world.sh(f"sed -n 's/^{name}:[[:space:]]*//p' /proc/{process}/status").strip()
 
 
-def sysctls() -> str:
-    """The kernel parameters that role host sets."""
-    return world.sh("sysctl net.ipv4.ip_forward net.ipv6.conf.all.forwarding")
-
-
 @pytest.fixture(scope="module")
 def before() -> dict[str, t.Any]:
     """The host before anything of ours was there."""
-    return {**world.snapshot(), "sysctls": sysctls()}
+    return site.snapshot()
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +86,7 @@ def first_run(before: dict[str, t.Any]) -> str:
 
 def left(before: dict[str, t.Any]) -> list[str]:
     """What is not as it was before."""
-    return world.difference(before, {**world.snapshot(), "sysctls": sysctls()})
+    return world.difference(before, site.snapshot())
 
 
 def test_check_mode_before_the_first_run_says_much_and_does_nothing(before: dict[str, t.Any]) -> None:

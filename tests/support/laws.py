@@ -42,7 +42,19 @@ class Case(t.NamedTuple):
     reverts_to: t.Any = None  #: what the witness answers when the option disappeared; ``None``: it is not asked
 
 
-def covered(table: Table, cases: t.Iterable[Case], elsewhere: t.Mapping[str, t.Callable[..., object]]) -> None:
+class Proof(t.Protocol):
+    """What proves options: a case, or what cases are made of."""
+
+    @property
+    def option(self) -> str:
+        """As that of a case."""
+
+    @property
+    def options(self) -> Options:
+        """As those of a case."""
+
+
+def covered(table: Table, cases: t.Iterable[Proof], elsewhere: t.Mapping[str, t.Callable[..., object]]) -> None:
     """Every option of a module, and of its options' own options, is proved by a case or by a test of its own.
 
     ``state`` needs neither: every case sets it to absent.
@@ -65,7 +77,7 @@ def _paths(table: Table, prefix: str = "") -> t.Iterator[str]:
             yield prefix + field.name
 
 
-def _given(case: Case) -> t.Iterator[str]:
+def _given(case: Proof) -> t.Iterator[str]:
     """Paths of the options that a case both is named for and gives."""
     named = case.option.split()[0]
     for path in _leaves(case.options):
@@ -141,6 +153,18 @@ def option_holds(module: str, base: Options, case: Case) -> None:
     """
     options = merge(base, case.options)
     run(module, base)
+    option_changes(module, base, case)
+    remove(module, options)
+    four_steps(module, options)
+    assert case.shows() == case.value, "created with the option, the object is not as asked"
+
+
+def option_changes(module: str, base: Options, case: Case) -> None:
+    """The laws for one option of an object that is there: asked for, damaged, reverted.
+
+    :param base: options that are there in any case, and that the object has now.
+    """
+    options = merge(base, case.options)
     assert case.shows() != case.value, "the option holds before it was asked for, so this case proves nothing"
     four_steps(module, options)
     assert case.shows() == case.value
@@ -149,9 +173,6 @@ def option_holds(module: str, base: Options, case: Case) -> None:
     if case.reverts_to is not None:
         four_steps(module, base)
         assert case.shows() == case.reverts_to
-    remove(module, options)
-    four_steps(module, options)
-    assert case.shows() == case.value, "created with the option, the object is not as asked"
 
 
 def remove(module: str, options: Options) -> None:

@@ -12,6 +12,8 @@ import sys
 import time
 import typing as t
 
+from support import world
+
 ROOT = os.path.realpath(os.path.join(os.path.dirname(__file__), "..", ".."))
 PLAY = os.path.join(os.path.dirname(sys.executable), "ansible-playbook")
 
@@ -59,6 +61,12 @@ def install(*packages: str) -> None:
     quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     command = ["apt-get", "install", "-qq", "--no-install-recommends", *packages]
     subprocess.run(command, env=quiet, check=True, stdout=subprocess.DEVNULL)
+
+
+def snapshot() -> dict[str, t.Any]:
+    """The whole host, with the kernel parameters that role host sets, for a comparison of before and after."""
+    parameters = world.sh("sysctl net.ipv4.ip_forward net.ipv6.conf.all.forwarding")
+    return {**world.snapshot(), "sysctls": parameters}
 
 
 def until(condition: t.Callable[[], t.Any], seconds: float = 10.0) -> None:

@@ -6,12 +6,11 @@
 from __future__ import annotations
 
 import typing as t
-from pathlib import Path
 
 import pytest
 import yaml
+from support.roles import ROLES, example
 
-ROLES = Path(__file__).resolve().parents[2] / "roles"
 NAMES = sorted(path.name for path in ROLES.iterdir())
 
 
@@ -56,3 +55,11 @@ def test_readme_names_every_option(role: str) -> None:
     readme = (ROLES / role / "README.md").read_text(encoding="utf-8")
     options = [name for entry in entry_points(role).values() for name in entry["options"]]
     assert [name for name in options if f"`{name}`" not in readme] == []
+
+
+@pytest.mark.parametrize("role", NAMES)
+def test_example_of_the_readme_gives_options_that_there_are(role: str) -> None:
+    options = entry_points(role)["main"]["options"]
+    given = example(role).variables
+    assert [name for name in given if name not in options] == []
+    assert [name for name, option in options.items() if option.get("required") and name not in given] == []

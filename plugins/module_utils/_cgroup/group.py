@@ -298,6 +298,11 @@ class Group:
         """:data:`OURS`, :data:`ABOVE`, or empty for a group of others."""
         return self.tree.marked(self.directory())
 
+    @property
+    def of_others(self) -> bool:
+        """Whether it is there, and somebody else made a part of it."""
+        return not all(self.tree.marked(self.directory(each)) for each in self.hierarchies)
+
     def set_mark(self, mark: str) -> None:
         """Put a mark on it in all hierarchies; empty takes it away.
 

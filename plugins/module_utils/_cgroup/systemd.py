@@ -21,6 +21,7 @@ import typing as t
 from .._model.errors import NsfleetError
 
 if t.TYPE_CHECKING:
+    from .group import Group
     from .hierarchy import Host
 
 SLICE = "nsfleet.slice"
@@ -46,11 +47,11 @@ def delegated(host: Host, path: str) -> bool:
     return any(host.tree.attribute(place, name) == "1" for name in ("trusted.delegate", "user.delegate"))
 
 
-def objection(host: Host, path: str) -> str:
-    """Why a group at a path is not to be touched, empty if it may be.
-
-    :param path: from the root of the hierarchies.
-    """
+def objection(group: Group) -> str:
+    """Why a group is not to be touched, empty if it may be: where there is no systemd, and below our base, all may."""
+    host, path = group.host, group.path
+    if not host.systemd or not group.name.startswith("/"):
+        return ""
     parts = path.strip("/").split("/")
     above = ["/" + "/".join(parts[: index + 1]) for index in range(len(parts) - 1)]
     if any(delegated(host, each) for each in above):

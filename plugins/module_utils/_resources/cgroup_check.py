@@ -27,11 +27,10 @@ def preflight(resource: Cgroup, steps: t.Sequence[Step]) -> t.Iterator[Exception
 
     :param steps: that are planned; at least one.
     """
-    if resource.group.host.systemd and resource.name.startswith("/"):
-        objection = systemd.objection(resource.group.host, resource.group.path)
-        if objection:
-            yield OptionError("name", objection)
-            return
+    objection = systemd.objection(resource.group)
+    if objection:
+        yield OptionError("name", objection)
+        return
     if resource.absent:
         yield from _stranded(resource)
         return

@@ -17,6 +17,8 @@ import stat
 import time
 import typing as t
 
+from .._cgroup import systemd
+from .._cgroup.group import Group
 from .._kernel import netns
 from .._model.errors import InvalidOptions, KernelError, Missing, OptionError
 from .._model.field import LIVE, RESTART, Field, State, Table
@@ -26,7 +28,7 @@ from .._runtime import state as states
 from .._runtime.bundle import Bundle
 from .._runtime.spec import PATH, VERSION, Spec
 from . import container_live, limits
-from .container_fields import ASKED, DEVICES, FIELDS, sysctl_namespace, wanted_capabilities
+from .container_fields import ASKED, DEVICES, FIELDS, NEEDED_DEVICES, sysctl_namespace, wanted_capabilities
 from .policy import POLICY
 
 TABLE = Table(
@@ -95,7 +97,7 @@ class Container(Resource):
         wanted.setdefault("env", {}).setdefault("PATH", PATH)
         wanted["hostname"] = wanted["hostname"] or self.name
         wanted["capabilities"] = wanted_capabilities(self.given.get("cap_add"), self.given.get("cap_drop"))
-        wanted.setdefault("devices", TABLE["devices"].canonical(DEVICES))
+        wanted["devices"] = TABLE["devices"].canonical([*wanted.get("devices", DEVICES), *NEEDED_DEVICES])
         if wanted["namespaces"]["mount"] != "private":
             wanted.update(masked_paths=[], readonly_paths=[])
         if wanted["oom_score_adj"] is None:
@@ -242,7 +244,6 @@ class Container(Resource):
 
     def preflight(self, steps: t.Sequence[Step]) -> t.Iterable[Exception]:
         """Root file system, sources of mounts, namespaces, the program, limits."""
-        from .._cgroup.group import Group
         from . import limits_check
 
         if self.absent:
@@ -252,7 +253,22 @@ class Container(Resource):
             return
         yield from self._missing_files()
         yield from self._missing_namespaces()
-        yield from limits_check.preflight(Group(self._group_name()), flatten(_LIMITS, self._limits()), self.wanted)
+        group = Group(self._group_name())
+        yield from self._group_of_others(group)
+        yield from limits_check.preflight(group, flatten(_LIMITS, self._limits()), self.wanted)
+
+    def _group_of_others(self, group: Group) -> t.Iterator[Exception]:
+        """A control group at the container's place: its processes would be limited, and in the end killed, as ours."""
+        objection = systemd.objection(group)
+        if objection:
+            yield OptionError("cgroup_parent", objection)
+        starts = self.wanted.get("running") and not (self.observed.state or {}).get("running")
+        if starts and group.of_others and not self.options.get("adopt"):
+            yield OptionError(
+                "cgroup_parent",
+                f"there is a control group {group.path} that was not made by nsfleet.linux; "
+                "set adopt to true to take it over, or choose another name",
+            )
 
     def _missing_files(self) -> t.Iterator[Exception]:
         if self.wanted["namespaces"]["mount"] != "private":

@@ -17,7 +17,7 @@ import typing as t
 from .._kernel.capability import NAMES as CAPABILITY_NAMES
 from .._kernel.sysctl import canonical_value, parameter_path
 from .._model.field import RECREATE, RESTART, Field, State, Table
-from .._model.names import container_name, netns_reference
+from .._model.names import cgroup_name, container_name, netns_reference
 from .._model.quantities import is_digits
 from .._runtime.spec import CAPABILITIES, MASKED_PATHS, MOUNTS, READONLY_PATHS, Spec, annotate, annotation
 
@@ -26,6 +26,9 @@ DEVICES: t.Final = (
     "b *:* m", "c *:* m", "c 1:3 rwm", "c 1:5 rwm", "c 1:7 rwm", "c 1:8 rwm", "c 1:9 rwm", "c 5:0 rwm", "c 5:2 rwm",
     "c 136:* rwm",
 )  # fmt: skip
+
+#: What the start of any container does with them: it makes them, and opens the first one as standard input.
+NEEDED_DEVICES: t.Final = ("c 1:3 rm", "c 1:5 m", "c 1:7 m", "c 1:8 m", "c 1:9 m", "c 5:0 m")
 
 _PRIVATE, _HOST = "private", "host"
 _NETNS_DIRECTORY = "/run/netns/"
@@ -474,7 +477,7 @@ FIELDS: t.Final = (
     Field(
         "oom_score_adj", "int", canonical=_within(-1000, 1000), revert=None, read=_read_score, write=_write_score
     ),
-    _noted("cgroup_parent", "str", "containers"),
+    _noted("cgroup_parent", "str", "containers", canonical=cgroup_name),
     _noted("restart_policy", "str", "no", "live", choices=("no", "on-failure", "always")),
     _noted("restart_max", "int", 0, "live", canonical=_within(0, 1_000_000)),
     _noted("stop_signal", "str", "SIGTERM", "live", canonical=_signal),

@@ -24,6 +24,9 @@ from .._runtime.spec import NAMESPACE_KINDS, Spec, annotate, annotation
 from . import limits
 from .container_fields import NAMESPACES, sysctl_namespace
 
+if t.TYPE_CHECKING:
+    from .._cgroup.group import Group
+
 _LIMITS = Table(limits.LIMITS)
 #: Name in ``/proc/PID/limits`` to option.
 _LIMIT_NAMES: t.Final = {
@@ -153,11 +156,17 @@ def change(change: Change, pid: int, spec: Spec) -> None:
     }
     try:
         if limits.is_limit(option):
-            limits.write(groups.of(spec), [change])
+            _set_limit(groups.of(spec), change)
         else:
             writers.get(option, lambda: None)()  # the others are read from the bundle when they are needed
     except OSError as error:
         raise KernelError(f"set {change.option} to {change.after!r}", error) from error
+
+
+def _set_limit(group: Group, change: Change) -> None:
+    """A running container may not have the controller yet: it was started without any limit of it."""
+    group.create({limits.limit_of(change).controller})
+    limits.write(group, [change])
 
 
 def _set_names(pid: int, spec: Spec) -> None:

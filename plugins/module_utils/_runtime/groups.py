@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import typing as t
 
-from .._cgroup.group import Group
+from .._cgroup.group import OURS, Group
 from .._cgroup.settings import find
 
 if t.TYPE_CHECKING:
@@ -25,7 +25,7 @@ def of(spec: Spec) -> Group:
 
 
 def make(spec: Spec) -> Group:
-    """Make the group of a container, with its limits.
+    """Make the group of a container, with its limits; one that is there becomes ours.
 
     :raises NsfleetError: this host cannot.
     """
@@ -33,6 +33,8 @@ def make(spec: Spec) -> Group:
     settings = spec["linux"].get("resources", {}).get("unified", {})
     there = group.host.controllers()
     group.create({name for name in _ALWAYS if name in there} | {find(file).controller for file in settings} - {""})
+    if group.of_others:  # whoever calls has asked whether it may be taken over
+        group.set_mark(OURS)
     # What has a line for each of several devices is written line by line, as the kernel wants it.
     lines = ((file, [text] if file == "devices" else text.split("\n")) for file, text in settings.items())
     group.write_all((file, line) for file, texts in lines for line in texts)
@@ -53,12 +55,12 @@ def remove_unused(paths: t.Iterable[str]) -> None:
 
 
 def remove(spec: Spec) -> None:
-    """Remove the group of a container, with whatever is still in it.
+    """Remove the group of a container, with whatever is still in it; a group that others made stays.
 
     :raises NsfleetError: a process cannot be killed.
     """
     group = of(spec)
-    if group.exists:
+    if group.exists and not group.of_others:
         group.kill()
         group.remove()
 
