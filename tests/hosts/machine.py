@@ -37,6 +37,8 @@ WARM = """
 PYTHONPATH=/usr/local/lib/testhosts/python python3 -c 'import json, zipfile, subprocess, tempfile, pytest, pyroute2'
 nft list ruleset; ip -d link >/dev/null
 """
+#: Waits for the end of all ssh sessions.
+NO_SESSION = "until ! pgrep -f '[@]notty' >/dev/null; do sleep 0.2; done"
 
 
 class Machine:
@@ -304,7 +306,8 @@ def _keep(shape: Shape, key: str, folder: str) -> None:
             serial.wait_for_boot()
             machine._wait_for_ssh()
             run(*machine.ssh(WARM), stdout=subprocess.DEVNULL)
-            serial.run("systemctl is-system-running --wait; sync")
+            machine.hang_up()  # else every machine that goes on from here has a session that never ends
+            serial.run(f"{NO_SESSION}; systemctl is-system-running --wait; sync")
         _save(machine, os.path.join(new, "memory"))
         kill(machine.path("pid"))
         os.rename(machine.path("disk"), os.path.join(new, "disk"))

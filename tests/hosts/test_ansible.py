@@ -17,7 +17,7 @@ import typing as t
 import pytest
 from hosts import qemu, settings
 from hosts.command import ini
-from hosts.machine import Machine, borrowed
+from hosts.machine import NO_SESSION, Machine, borrowed
 
 SHAPE: t.Final = {"base": "bookworm", "cgroup": "v2", "mem": 1024, "cpus": 2, "lans": 0}
 PLAYS = os.path.join(settings.HERE, "play")
@@ -76,7 +76,7 @@ def host(machine: Machine, tmp_path_factory: pytest.TempPathFactory) -> Machine:
         output = play(machine, "modules.yml", folder)
         assert f"changed={changes} " in output, output
     machine.hang_up()
-    sh(machine, 'until test -z "$(loginctl list-sessions --no-legend)"; do sleep 0.2; done')
+    sh(machine, NO_SESSION)
     return machine
 
 
