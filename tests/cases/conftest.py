@@ -72,7 +72,10 @@ def wipe() -> None:
     for link in world.ask("ip -j link"):
         if link["ifname"] not in ("lo", "eth0"):
             subprocess.run(["ip", "link", "delete", link["ifname"]], capture_output=True, check=False)
-    world.sh("nft flush ruleset; rm -rf /run/nsfleet /etc/netns")
+    world.sh("nft flush ruleset; rm -rf /run/nsfleet /var/lib/nsfleet/* /etc/netns")
+    world.sh(
+        "cat $(find /sys/fs/cgroup -path '*/nsfleet*/cgroup.procs') /dev/null | sort -u | xargs -r kill -9 || true"
+    )
     world.sh(
         "find /sys/fs/cgroup -depth -type d '(' -path '*/nsfleet*/*' -o -name 'nsfleet*' ')' -exec rmdir {} + || true"
     )

@@ -25,7 +25,7 @@ ROOT = "/srv/hostile"
 VICTIM = "/victim"
 #: Programs come from the host, read-only; all else is the enemy's.
 USR = {"destination": "/usr", "source": "/usr", "options": ["rbind", "ro"]}
-BASE: dict[str, t.Any] = {"name": "case", "rootfs": ROOT, "mounts": [USR]}
+BASE: dict[str, t.Any] = {"name": "case", "rootfs": ROOT, "mounts": [USR], "stop_timeout": 0.1}
 IN_USR = ("bin", "sbin", "lib", "lib64")
 
 

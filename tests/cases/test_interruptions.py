@@ -140,12 +140,12 @@ def processes() -> list[str]:
     return sorted(re.sub(r"^.*nsrun\S*", "nsrun", line) for line in found if "grep" not in line)
 
 
-_INDIVIDUAL = frozenset({"ifindex", "link_index", "link_netnsid", "cgroup.procs", "iflink"})
+_INDIVIDUAL = ("ifindex", "link_index", "link_netnsid", "iflink", "cgroup.procs", "cgroup.threads", "/tasks")
 
 
 def _anonymous(value: t.Any) -> t.Any:
     if isinstance(value, dict):
-        return {key: _anonymous(item) for key, item in value.items() if key not in _INDIVIDUAL}
+        return {key: _anonymous(item) for key, item in value.items() if not key.endswith(_INDIVIDUAL)}
     if isinstance(value, list):
         return sorted((_anonymous(item) for item in value), key=str)
     return re.sub(r"(?<=net:\[)\d+(?=\])|(?<=shared:)\d+", "N", value) if isinstance(value, str) else value

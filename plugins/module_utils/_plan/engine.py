@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import typing as t
 
-from .._model.errors import InvalidOptions, Missing, OptionError
+from .._model.errors import InvalidOptions, Missing, NsfleetError, OptionError
 from .._model.resource import Resource
 from .plan import Plan, make_plan
 from .record import Record, next_record
@@ -42,9 +42,7 @@ def converge(resources: t.Sequence[Resource], *, check: bool) -> Outcome:
     :raises NsfleetError: a step failed; everything was put back as it was, or the message says what could not be.
     """
     store = Store(resources[0].domain, resources[0].kind, resources[0].root)
-    with store.shared():
-        plans = look(resources, store)
-    warnings = preflight(plans, check)
+    plans, warnings = _consider(resources, store, check)
     if not check and not _settled(plans, store):
         from .transaction import transact
 
@@ -52,6 +50,22 @@ def converge(resources: t.Sequence[Resource], *, check: bool) -> Outcome:
         warnings += more
     advice = [words for plan in plans for words in plan.resource.advice()]
     return Outcome(tuple(plans), (*warnings, *_drift_warnings(plans), *advice))
+
+
+def _consider(resources: t.Sequence[Resource], store: Store, check: bool) -> tuple[list[Plan], list[str]]:
+    """Plan and preflight, with nobody changing anything in between.
+
+    Where nobody has changed anything yet, there is nothing to lock: if somebody began meanwhile, an error may be
+    stale, and everything is looked at again.
+    """
+    while True:
+        with store.shared() as locked:
+            try:
+                plans = look(resources, store)
+                return plans, preflight(plans, check)
+            except NsfleetError:
+                if locked or not store.in_use:
+                    raise
 
 
 def look(resources: t.Sequence[Resource], store: Store) -> list[Plan]:

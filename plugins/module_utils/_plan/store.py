@@ -55,17 +55,20 @@ class Store:
     # --- locks ---------------------------------------------------------------
 
     @contextlib.contextmanager
-    def shared(self) -> t.Iterator[None]:
-        """Wait until nobody changes anything in the domain, without writing: no directory, no waiting."""
+    def shared(self) -> t.Iterator[bool]:
+        """Wait until nobody changes anything in the domain, without writing: no directory, no waiting.
+
+        :returns: whether nobody can change anything meanwhile.
+        """
         try:
             with _telling("open", self.directory):
                 fd = os.open(self.directory, _DIRECTORY)
         except FileNotFoundError:
-            yield
+            yield False
             return
         try:
             self._flock(fd, fcntl.LOCK_SH)
-            yield
+            yield True
         finally:
             os.close(fd)
 
@@ -82,13 +85,16 @@ class Store:
             files.remove_empty(self.records, *self._folders)
             os.close(fd)
 
+    @property
+    def in_use(self) -> bool:
+        """Whether somebody changed something in the domain."""
+        return os.path.isdir(self.directory)
+
     def untidy(self) -> bool:
         """Whether a killed run left something here; only with a lock."""
-        for folder in (self.directory, self.records):
-            names = files.list_directory(folder)
-            if files.drafts(folder) or (not names and os.path.isdir(folder)):
-                return True
-        return os.path.lexists(self.journal)
+        deepest = next((folder for folder in (self.records, *self._folders) if os.path.isdir(folder)), "/")
+        empty = not files.list_directory(deepest)
+        return empty or os.path.lexists(self.journal) or any(map(files.drafts, (self.directory, self.records)))
 
     def abandoned(self) -> t.Iterator[Store]:
         """Stores of the other domains beside this one in which a killed run left a journal, each of them locked.

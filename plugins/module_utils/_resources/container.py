@@ -193,7 +193,8 @@ class Container(Resource):
             return Observation(None)
         bundle = Bundle(self.name)
         if self.absent:
-            bundle.salvage(os.path.join(self.applied.get("cgroup_parent", TABLE["cgroup_parent"].default), self.name))
+            described = self.applied or _BUNDLE_FIELDS.read(self._empty_spec())
+            bundle.salvage(os.path.join(described["cgroup_parent"], self.name))
         elif not self.described:
             self._keep_description(bundle.spec)
         state, known = self._read(bundle)

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import resource
@@ -80,11 +81,13 @@ def _names(pid: int) -> tuple[str, str]:
 
 
 def _correct_mounts(state: State, pid: int) -> None:
-    """Mounts that are gone, and the root if it became writable or read-only."""
-    try:
-        places = {each.path: each.options for each in mounts(f"/proc/{pid}/mountinfo")}
-    except OSError:  # it has ended in between
-        places = {}
+    """Mounts that are gone, and the root if it became writable or read-only.
+
+    :raises OSError: ``ESRCH``: the process is about to end, and shows none any more.
+    """
+    places = {each.path: each.options for each in mounts(f"/proc/{pid}/mountinfo")}
+    if "/" not in places:
+        raise ProcessLookupError(errno.ESRCH, os.strerror(errno.ESRCH))
     state["mounts"] = {place: entry for place, entry in state["mounts"].items() if place in places}
     state["read_only"] = "ro" in places.get("/", "").split(",")
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import signal
+import time
 import typing as t
 
 from .._kernel import files, netns, sysctl
@@ -23,6 +24,8 @@ from .._netlink.message import Socket
 from .policy import GROUP, POLICY
 
 FILES_DIRECTORY = "/etc/netns"
+#: Seconds within which a process that only looks into a namespace lets go of it.
+_MOMENT = 0.5
 RESOLVER_FILE = "resolv.conf"
 
 
@@ -168,7 +171,7 @@ class Netns(Resource):
             yield Missing(f"{option}: there is no network namespace at {self._source}")
 
     def _stranded(self) -> t.Iterator[Exception]:
-        holders = self._holders() if self.options.get("in_use") == "fail" else []
+        holders = self._staying_holders() if self.options.get("in_use") == "fail" else []
         if holders:
             listed = ", ".join(str(holder) for holder in holders)
             yield OptionError(
@@ -176,6 +179,13 @@ class Netns(Resource):
                 f"network namespace {self.name} is held by {len(holders)} processes: {listed}; stop them, "
                 "or set in_use to leave (only the name goes) or kill (they are killed)",
             )
+
+    def _staying_holders(self) -> list[t.Any]:
+        """Without those that let go in a moment, as other runs do that only look."""
+        end = time.monotonic() + _MOMENT
+        while (found := self._holders()) and time.monotonic() < end:
+            time.sleep(0.02)
+        return found
 
     def _holders(self) -> list[t.Any]:
         namespace = self.observed.handle.namespace
