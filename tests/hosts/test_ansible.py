@@ -111,7 +111,7 @@ def test_guards_keep_other_managers_from_our_links(host: Machine) -> None:
     for path, text in GREEDY.items():
         sh(host, f"cat >{path} <<'END'\n{text}END")
     sh(host, "ip link add nsguard type dummy && ip link add foreign type dummy")
-    sh(host, "systemctl start systemd-networkd NetworkManager")
+    sh(host, "systemctl restart systemd-networkd NetworkManager")
     sh(host, "until ip addr show dev foreign | grep -q 10.66.0.1; do sleep 0.2; done")
     assert json.loads(sh(host, "ip -j addr show dev nsguard"))[0]["addr_info"] == []
     assert "unmanaged" in sh(host, "networkctl --no-legend list nsguard")
