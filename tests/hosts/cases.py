@@ -3,10 +3,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Run cases in a machine, as one Python process there.
 
-    python -m hosts.cases [--base B] [--cgroup MODE] [--only-lacking] [CASE...]
+    python -m hosts.cases [--base B] [--cgroup MODE] [--only-lacking [--most N]] [CASE...]
 
 CASE is the name of a module, as in ``tests/cases/test_CASE.py``; without one: all. With ``--only-lacking`` only those
-cases run that were skipped here (``make cases``) since this host lacks what they need (:mod:`support.abilities`).
+cases run that were skipped here (``make cases``) since this host lacks what they need (:mod:`support.abilities`);
+with ``--most`` at most so many of them, in turn from every file and from everywhere in it.
 The report goes to ``tests/output``, the exit status is that of pytest.
 """
 
@@ -75,6 +76,18 @@ def lacking() -> list[str]:
     return [f"{each.get('classname', '').replace('.', '/')}.py::{each.get('name')}" for each in found]
 
 
+def sample(tests: t.Sequence[str], most: int) -> list[str]:
+    """At most so many of the tests: as many of one file as of another, and evenly spread within it."""
+    files: dict[str, list[str]] = {}
+    for test_id in tests:
+        files.setdefault(test_id.partition("::")[0], []).append(test_id)
+    share, chosen = max(1, most // max(1, len(files))), []
+    for found in files.values():
+        number = min(share, len(found))
+        chosen += [found[index * len(found) // number] for index in range(number)]
+    return chosen[:most]
+
+
 def _is_for_test_hosts(case: xml.Element) -> bool:
     skipped = case.find("skipped")
     return skipped is not None and abilities.ELSEWHERE in skipped.get("message", "")
@@ -86,13 +99,14 @@ def main(words: list[str]) -> int | str:
     parser.add_argument("--base", default="bookworm", choices=list(settings.BASES))
     parser.add_argument("--cgroup", default="v2", choices=list(settings.CGROUP))
     parser.add_argument("--only-lacking", action="store_true")
+    parser.add_argument("--most", type=int, default=sys.maxsize, help="of those, at most so many")
     parser.add_argument("--cold", action="store_true", help="boot, and keep no snapshot")
     parser.add_argument("--pytest", default="", type=shlex.split, help="more options of pytest")
     parser.add_argument("case", nargs="*")
     arguments = parser.parse_args(words)
     files = [f"tests/cases/test_{name}.py" for name in arguments.case] or ["tests/cases"]
     try:
-        tests = lacking() if arguments.only_lacking else files
+        tests = sample(lacking(), arguments.most) if arguments.only_lacking else files
         if tests:
             return in_machine(arguments, tests)
     except Failure as failure:
