@@ -10,6 +10,8 @@ import sys
 import typing as t
 
 import pytest
+from ansible_collections.nsfleet.linux.plugins.module_utils._cgroup.hierarchy import Host
+from ansible_collections.nsfleet.linux.plugins.module_utils._resources import cgroup_info
 from support import groups, laws, world
 from support.abilities import GROUPS_WITH, need
 from support.invoke import invoke
@@ -76,6 +78,21 @@ def test_ours_and_those_of_others() -> None:
     world.sh(f"rmdir {root}/case-of-others")
     for name in ("case/inner", "case2"):
         laws.run("cgroup", {"name": name, "state": "absent"})
+
+
+def test_a_group_that_goes_away_meanwhile_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    laws.run("cgroup", BASE)
+    laws.run("cgroup", {"name": "other"})
+    ours = cgroup_info._ours
+
+    def removed_when_found(host: Host) -> list[t.Any]:
+        found = list(ours(host))
+        laws.run("cgroup", ABSENT)
+        return found
+
+    monkeypatch.setattr(cgroup_info, "_ours", removed_when_found)
+    assert [each["name"] for each in laws.run("cgroup_info", {})["cgroups"]] == ["other"]
+    laws.run("cgroup", {"name": "other", "state": "absent"})
 
 
 def test_limits_in_the_words_of_version_2() -> None:

@@ -30,7 +30,17 @@ def gather(options: t.Mapping[str, t.Any]) -> State:
         groups = [group] if group.exists else []
     else:
         groups = sorted(_ours(host), key=lambda each: each.path)
-    return {"host": describe_host(host), "cgroups": [describe(group) for group in groups]}
+    return {"host": describe_host(host), "cgroups": list(_described(groups))}
+
+
+def _described(groups: t.Iterable[Group]) -> t.Iterator[State]:
+    """The groups, without those that went away while they were read."""
+    for group in groups:
+        try:
+            yield describe(group)
+        except OSError:
+            if group.exists:
+                raise
 
 
 def _ours(host: Host) -> t.Iterator[Group]:
