@@ -96,8 +96,6 @@ def has_capability(number: int, line: str = "CapBnd") -> bool:
 
 
 NET_ADMIN, NET_RAW, NET_BIND_SERVICE = 12, 13, 10
-#: Limits that say in other words what other limits say.
-ALTERNATIVES = ("cpu_weight_nice", "cpu_idle")
 
 
 # --- every option ------------------------------------------------------------
@@ -262,38 +260,18 @@ def test_option(case: Case) -> None:
     laws.remove("container", {"name": "case"})
 
 
+@pytest.mark.parametrize("rows", limits.rounds(), ids=lambda rows: f"{rows[0].option} and {len(rows) - 1} more")
 @pytest.mark.parametrize("version", ["cgroup v1 controllers", "cgroup v2 controllers"])
-def test_limits(version: str) -> None:
-    """All limits of this host, one after the other, under one running container; what the host lacks is refused."""
+def test_limits(version: str, rows: list[limits.Row]) -> None:
+    """Many at once, since a container is dear; what the host lacks is refused, each by its name."""
     need(version)
-    laws.run("container", BASE)
-    first = pid()
-    for row in limits.ROWS:
-        if not row.lacks:
-            limit_holds(row)
-    assert pid() == first, "a limit is changed live"
-    lacking = {row.option: row.options[row.option] for row in limits.ROWS if row.lacks}
-    laws.refused("container", {**BASE, **lacking}, *lacking)
-    laws.remove("container", {"name": "case"})
-
-
-def limit_holds(row: limits.Row) -> None:
-    """The laws for one limit, where there is something to see."""
-    case = row.case(GROUP)
-    if not case.needs or has(case.needs):
-        laws.option_changes("container", BASE, case)
-
-
-def test_container_is_made_with_all_its_limits() -> None:
-    """As many at once as do not exclude each other."""
-    rows = {row.option: row for row in limits.ROWS if not row.lacks and row.option not in ALTERNATIVES}
-    cases = [row.case(GROUP) for row in rows.values()]
-    options = {**BASE, **{name: value for case in cases for name, value in case.options.items()}}
-    laws.four_steps("container", options)
-    # Of an option that another row sets, too, the last one holds.
-    shown = {case.option: case.shows() for case in cases if options[case.option] == case.options[case.option]}
-    assert shown == {case.option: case.value for case in cases if case.option in shown}
-    laws.remove("container", {"name": "case"})
+    lacking = {row.option: row.options[row.option] for row in rows if row.lacks}
+    if lacking:
+        laws.refused("container", {**BASE, **lacking}, *lacking)
+    there = [row for row in rows if not row.lacks]
+    if there:
+        laws.option_holds("container", BASE, limits.together(there, GROUP))
+    laws.run("container", {"name": "case", "state": "absent"})
 
 
 def test_weights_of_single_disks(disk: str) -> None:

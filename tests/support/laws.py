@@ -153,18 +153,6 @@ def option_holds(module: str, base: Options, case: Case) -> None:
     """
     options = merge(base, case.options)
     run(module, base)
-    option_changes(module, base, case)
-    remove(module, options)
-    four_steps(module, options)
-    assert case.shows() == case.value, "created with the option, the object is not as asked"
-
-
-def option_changes(module: str, base: Options, case: Case) -> None:
-    """The laws for one option of an object that is there: asked for, damaged, reverted.
-
-    :param base: options that are there in any case, and that the object has now.
-    """
-    options = merge(base, case.options)
     assert case.shows() != case.value, "the option holds before it was asked for, so this case proves nothing"
     four_steps(module, options)
     assert case.shows() == case.value
@@ -173,6 +161,9 @@ def option_changes(module: str, base: Options, case: Case) -> None:
     if case.reverts_to is not None:
         four_steps(module, base)
         assert case.shows() == case.reverts_to
+    remove(module, options)
+    four_steps(module, options)
+    assert case.shows() == case.value, "created with the option, the object is not as asked"
 
 
 def remove(module: str, options: Options) -> None:

@@ -165,6 +165,41 @@ ROWS = [
 ]  # fmt: skip
 
 
+# --- many at once -------------------------------------------------------------------------
+
+#: What says something of the same thing in other words.
+_SAME = {"cpu_weight_nice": "cpu_weight", "cpu_idle": "cpu_weight"}
+
+
+def rounds() -> list[list[Row]]:
+    """All rows in few sets, in each of which no two say something of the same thing."""
+    found: list[list[Row]] = []
+    for row in ROWS:
+        fitting = next((each for each in found if not _things([row]) & _things(each)), None)
+        if fitting is None:
+            found.append([row])
+        else:
+            fitting.append(row)
+    return found
+
+
+def _things(rows: t.Iterable[Row]) -> set[str]:
+    return {_SAME.get(name, name) for row in rows for name in row.options}
+
+
+def together(rows: t.Iterable[Row], name: str) -> Case:
+    """Rows as one case of the group of a name, without those that nobody can see here."""
+    cases = [case for case in (row.case(name) for row in rows) if not case.needs or has(case.needs)]
+    return Case(
+        "limits",
+        {option: value for case in cases for option, value in case.options.items()},
+        lambda: {case.option: case.shows() for case in cases},
+        {case.option: case.value for case in cases},
+        " && ".join(case.damage for case in cases),
+        reverts_to={case.option: case.reverts_to for case in cases},
+    )
+
+
 # --- limits that are more than a file ---------------------------------------------------
 
 
