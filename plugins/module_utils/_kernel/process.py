@@ -13,6 +13,9 @@ import signal
 import struct
 import typing as t
 
+from .syscall import number as call_number
+from .syscall import syscall
+
 _locked_libc = ctypes.PyDLL(None, use_errno=True)
 _locked_libc.syscall.restype = ctypes.c_long
 
@@ -136,6 +139,21 @@ def wait_for_end(pid: int, started: int | None, timeout: float) -> bool:
         return bool(select.select([handle], [], [], timeout)[0])
     finally:
         os.close(handle)
+
+
+def reset_signals() -> None:
+    """Give every signal of this process its default action, since whoever called may ignore some.
+
+    By the system call (rt_sigaction(2)): the C library keeps signals 32 and 33 for itself and changes none of them, yet
+    a process that was started with them ignored passes that on. For a process that is about to execute another program:
+    Python does not know of it.
+
+    :raises OSError: the number of the system call is not known for this kind of machine.
+    """
+    action, default, size_of_set = call_number("rt_sigaction"), bytes(64), 8
+    for each in range(1, 65):
+        if each not in (signal.SIGKILL, signal.SIGSTOP):
+            syscall(action, each, default, None, size_of_set)
 
 
 def boot_id() -> str:

@@ -40,8 +40,11 @@ def syscall(number: int, *arguments: t.Any) -> int:
 _NUMBERS: t.Final = {
     "pivot_root": {"x86_64": 155, "aarch64": 41, "riscv64": 41, "ppc64le": 203, "s390x": 217, "armv7l": 218},
     "execveat": {"x86_64": 322, "aarch64": 281, "riscv64": 281, "ppc64le": 362, "s390x": 354, "armv7l": 387},
+    "rt_sigaction": {
+        "x86_64": 13, "aarch64": 134, "riscv64": 134, "ppc64le": 173, "s390x": 174, "armv7l": 174,
+    },
     "capset": {"x86_64": 126, "aarch64": 91, "riscv64": 91, "ppc64le": 184, "s390x": 185, "armv7l": 185},
-}
+}  # fmt: skip
 
 
 def number(name: str) -> int:

@@ -17,7 +17,7 @@ import socket
 import sys
 import typing as t
 
-from .._kernel import capability, mount_api, namespace, path
+from .._kernel import capability, mount_api, namespace, path, process
 from .._kernel.syscall import call
 from . import devices, mounts
 
@@ -46,8 +46,6 @@ class Setup:
         self.no_new_privileges = True
         self.arguments: tuple[str, ...] = ()
         self.environment: dict[str, str] = {}
-        #: Signals whose handling goes back to the default; whoever calls may ignore some.
-        self.signals = sorted(set(signal.valid_signals()) - {signal.SIGKILL, signal.SIGSTOP})
         self.output = -1  #: where standard output and standard error go
         self.stub: int | None = None
 
@@ -177,8 +175,7 @@ def _enter_directory(setup: Setup) -> None:
 def _finish(setup: Setup) -> None:
     if setup.no_new_privileges:
         call("prctl", _PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-    for number in setup.signals:
-        signal.signal(number, signal.SIG_DFL)
+    process.reset_signals()
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
