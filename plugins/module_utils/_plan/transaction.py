@@ -42,7 +42,7 @@ def transact(resources: t.Sequence[Resource], store: Store) -> tuple[list[Plan],
 def _change(plans: t.Sequence[Plan], store: Store) -> None:
     begun = {intent["key"]: intent for intent in store.interrupted() if _goes_on(intent, plans)}
     intents = [begun.get(plan.resource.key) or _intent(plan, store) for plan in plans if plan.changed]
-    known = {intent["key"]: _before(intent) for intent in intents}
+    known = {key: _before(intent) for key, intent in begun.items()}
     before = [known.get(plan.resource.key, plan.resource.observed) for plan in plans]
     store.begin(intents)
     try:

@@ -188,7 +188,8 @@ class Route(Resource):
         for route in list_routes(self._namespace.socket, self._family, self._table):
             if (route.destination, route.metric, route.table) == key:
                 live = _Live(self._namespace, route)
-                return Observation(self.table.read(live), route.protocol == PROTOCOL, identity, live)
+                source = {"protocol": route.protocol}
+                return Observation(self.table.read(live), route.protocol == PROTOCOL, identity, live, source)
         return Observation(None, identity=identity)
 
     # --- preflight -------------------------------------------------------------
@@ -277,7 +278,7 @@ class Route(Resource):
     def prior(self, before: Observation) -> Resource:
         """The route as it was, with the mark of whoever made it."""
         resource = t.cast("Route", super().prior(before))
-        resource._protocol = before.handle.route.protocol if before.exists else 0
+        resource._protocol = before.source["protocol"] if before.source else 0
         return resource
 
     def shown(self) -> State:
