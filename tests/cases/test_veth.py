@@ -228,6 +228,8 @@ def test_namespace_that_was_made_anew_does_not_lend_its_pair() -> None:
     """Numbers of namespaces and interfaces are used again, and nothing of another pair may be taken for ours."""
     laws.run("veth", BASE)
     world.sh("ip netns delete right && ip netns add right && ip -n right link add nsbr type bridge")
+    while world.exists("web0"):  # the kernel removes what was in a namespace a moment after it
+        pass
     other = {"name": "other", "peer": {"name": "eth9", "netns": "right"}}
     laws.run("veth", other)
     laws.repaired("veth", BASE, "true")

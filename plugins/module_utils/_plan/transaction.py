@@ -203,10 +203,10 @@ def _record_again(resource: Resource, intent: State, store: Store) -> None:
     """Bring back the record of before. It speaks of the object that is there now: going back may have made it anew."""
     record = Record.load(intent["record"])
     if record is not None:
-        now = resource.observe(record.identity)
-        if not now.exists:
+        now = resource.observe(intent["identity"] or {})
+        if resource.absent and not now.exists:
             record = None
-        elif record.identity == intent["identity"]:
+        elif now.exists and record.identity == intent["identity"]:
             record = record._replace(identity=now.identity or {})
     store.reinstate(intent["key"], record)
 
