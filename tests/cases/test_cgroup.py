@@ -43,7 +43,12 @@ ROWS = [
 
 def identity(row: Row) -> str:
     """Option and value, as people read them."""
-    return f"{row.option}-{str(row.options[row.option])[:20]}"
+    return f"{row.option}-{in_words(row.options[row.option])[:20]}"
+
+
+def in_words(value: t.Any) -> str:
+    """A value, the same on every host: a test that is skipped here is found by its name on another one."""
+    return str(value).replace(limits.DISK, "disk")
 
 
 @pytest.mark.parametrize("row", ROWS, ids=identity)
@@ -91,7 +96,7 @@ VALUES: list[tuple[dict[str, t.Any], dict[str, str], dict[str, str]]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("options", "v1", "v2"), VALUES, ids=lambda value: str(value)[1:40])
+@pytest.mark.parametrize(("options", "v1", "v2"), VALUES, ids=lambda value: in_words(value)[1:40])
 def test_value(options: dict[str, t.Any], v1: dict[str, str], v2: dict[str, str]) -> None:
     """Every way to write a value holds, and what the kernel rounds it to is no difference."""
     controller = next(iter(v1)).partition(".")[0]
