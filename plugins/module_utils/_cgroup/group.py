@@ -281,15 +281,20 @@ class Group:
 
             systemd.stop(self.host)
 
-    def remove_unused(self, paths: t.Iterable[str]) -> None:
+    def remove_unused(self, paths: t.Iterable[str], everything: bool = False) -> None:
         """Remove directories that a killed run made or left on the way to a group, with no group in or below them.
 
+        Those that are needed get the mark that the killed run may not have come to.
+
         :param paths: what :meth:`dispensable` said before that run.
+        :param everything: groups of ours, too, since whatever they were made for is not there any more.
         """
         for path in sorted(paths, reverse=True):
-            if self.tree.has(path) and self.tree.marked(path) != OURS:
-                with contextlib.suppress(OSError):  # it has processes, or a group below it
+            if self.tree.has(path) and (everything or self.tree.marked(path) != OURS):
+                try:
                     self.tree.remove(path)
+                except OSError:  # it has processes, or a group below it
+                    self._mark(path, self.tree.marked(path) or ABOVE)
 
     # --- whose it is -----------------------------------------------------------------
 

@@ -421,7 +421,7 @@ class Container(Resource):
         from .._runtime import lifecycle
 
         lifecycle.tidy(self.bundle)
-        groups.remove_unused(footprint.get("groups", ()))
+        groups.remove_unused(footprint.get("groups", ()), everything=not self.bundle.exists)
 
     def mark(self, ours: bool) -> None:
         """A container's bundle is its mark: there is no container of somebody else's."""

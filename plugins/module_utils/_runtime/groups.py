@@ -49,9 +49,12 @@ def dispensable(name: str) -> list[str]:
     return sorted({path for group in (Group(name), Group(_MONITORS)) for path in group.dispensable()})
 
 
-def remove_unused(paths: t.Iterable[str]) -> None:
-    """Remove such directories in which a killed run left no group."""
-    Group(_MONITORS).remove_unused(paths)
+def remove_unused(paths: t.Iterable[str], everything: bool) -> None:
+    """Remove such directories that a run which failed or was killed left.
+
+    :param everything: the container's own, too, since there is no such container.
+    """
+    Group(_MONITORS).remove_unused(paths, everything)
 
 
 def remove(spec: Spec) -> None:

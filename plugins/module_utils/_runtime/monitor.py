@@ -63,6 +63,7 @@ def _fork(bundle: Bundle, run: t.Callable[[Bundle, int], None]) -> None:
     with open(reading, "rb") as pipe:
         told = pipe.read().decode()
     if told != "running":
+        groups.remove(bundle.spec)  # a monitor that was killed has not
         groups.remove_empty()
         raise NsfleetError(f"container {bundle.name}: {told or 'its monitor died'}")
 
