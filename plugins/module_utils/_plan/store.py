@@ -78,12 +78,15 @@ class Store:
         with _telling("make and lock", self.directory):
             fd = self._open_locked()
         try:
-            for folder in (self.records, self.directory):
-                files.sweep(folder)
+            self._sweep()
             yield
         finally:
             files.remove_empty(self.records, *self._folders)
             os.close(fd)
+
+    def _sweep(self) -> None:
+        for folder in (self.records, self.directory):
+            files.sweep(folder)
 
     @property
     def in_use(self) -> bool:
@@ -97,14 +100,14 @@ class Store:
         return empty or os.path.lexists(self.journal) or any(map(files.drafts, (self.directory, self.records)))
 
     def abandoned(self) -> t.Iterator[Store]:
-        """Stores of the other domains beside this one in which a killed run left a journal, each of them locked.
+        """Stores of the other domains beside this one in which a killed run left something, each of them locked.
 
         For kinds that have a domain for each object. Where a run is at work, nothing was abandoned.
         """
         above = os.path.dirname(self.domain)
         for name in files.list_directory(os.path.join(self.root, above)) if above else ():
             other = Store(os.path.join(above, name), self.kind, self.root)
-            if other.domain != self.domain and os.path.exists(other.journal):
+            if other.domain != self.domain and other.untidy():
                 with other._if_free() as free:
                     if free:
                         yield other
@@ -115,6 +118,7 @@ class Store:
         fd = os.open(self.directory, _DIRECTORY)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._sweep()
             yield True
             files.remove_empty(self.records, self.directory)
         except BlockingIOError:
