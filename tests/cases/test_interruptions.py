@@ -7,7 +7,7 @@ Each kind is killed while it creates, changes and removes, and what comes next d
 before it again, a removal, or a task that speaks of another object of the kind. After each, the host has to look just
 as it does without the interruption, and at the end just as at the beginning.
 
-Of the many system calls a few are drawn by lot. ``NSFLEET_SEED`` repeats a lot, ``NSFLEET_DRAWN`` says how many are
+Of the many system calls a few are drawn by lot, the same ones on every run. ``NSFLEET_SEED`` is another lot, ``NSFLEET_DRAWN`` how many are
 drawn, and ``NSFLEET_KILLS=all`` kills at every one and tries every continuation.
 """
 
@@ -27,7 +27,8 @@ from support.invoke import invoke
 
 Options = dict[str, t.Any]
 
-SEED = int(os.environ.get("NSFLEET_SEED") or random.SystemRandom().randrange(10**6))
+#: The same lot on every run, so that what failed yesterday fails today; other ones are for whoever looks for more.
+SEED = int(os.environ.get("NSFLEET_SEED", "1"))
 #: How many system calls are drawn of one transition of one kind.
 DRAWN = int(os.environ.get("NSFLEET_DRAWN") or 4)
 BEYOND = 10**6
