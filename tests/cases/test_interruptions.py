@@ -7,8 +7,8 @@ Each kind is killed while it creates, changes and removes, and what comes next d
 before it again, a removal, or a task that speaks of another object of the kind. After each, the host has to look just
 as it does without the interruption, and at the end just as at the beginning.
 
-Of the many system calls a few are drawn by lot, the same ones on every run. ``NSFLEET_SEED`` is another lot, ``NSFLEET_DRAWN`` how many are
-drawn, and ``NSFLEET_KILLS=all`` kills at every one and tries every continuation.
+Of the many system calls a few are drawn by lot, the same ones on every run. ``NSFLEET_SEED`` is another lot,
+``NSFLEET_DRAWN`` how many are drawn, and ``NSFLEET_KILLS=all`` kills at every one and tries every continuation.
 """
 
 from __future__ import annotations
