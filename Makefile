@@ -22,7 +22,7 @@ PACKAGES := conntrack curl e2fsprogs ethtool git iproute2 iputils-ping lz4 mmdeb
 
 # Test hosts: which cases (empty: all), on which Debian, with which control groups (docs/testing.md).
 CASES  ?=
-MOST   ?= 6
+MOST   ?= 3
 HOST   ?= bookworm
 CGROUP ?= v2
 SHAPES := bookworm/v2 bookworm/hybrid bookworm/v1 bullseye/v2 bullseye/v1 trixie/v2
@@ -106,7 +106,7 @@ test-hosts-ansible: packages $(VENV)/test $(TREE) ## What only Ansible over ssh 
 test-hosts-all: packages $(VENV)/test $(TREE) ## Cases in every shape of virtual machine
 	for shape in $(SHAPES); do $(HOSTED) --base $${shape%/*} --cgroup $${shape#*/} $(CASES) || exit; done
 
-test-hosts-small: packages $(VENV)/test $(TREE) ## A few of the cases that make cases skipped, since this kernel cannot run them (MOST=6)
+test-hosts-small: packages $(VENV)/test $(TREE) ## A few of the cases that make cases skipped, since this kernel cannot run them (MOST=3)
 	$(HOSTED) --cold --only-lacking --most $(MOST)
 
 test-hosts-lacking: packages $(VENV)/test $(TREE) ## All of them
