@@ -262,7 +262,11 @@ def test_option(case: Case) -> None:
     laws.remove("container", {"name": "case"})
 
 
-@pytest.mark.parametrize("rows", limits.rounds(), ids=lambda rows: f"{rows[0].option} and {len(rows) - 1} more")
+@pytest.mark.parametrize(
+    "rows",
+    limits.rounds(without=("cpuset_cpus", "cpuset_mems")),
+    ids=lambda rows: f"{rows[0].option} and {len(rows) - 1} more",
+)
 @pytest.mark.parametrize("version", ["cgroup v1 controllers", "cgroup v2 controllers"])
 def test_limits(version: str, rows: list[limits.Row]) -> None:
     """Many at once, since a container is dear; what the host lacks is refused, each by its name."""
@@ -274,6 +278,25 @@ def test_limits(version: str, rows: list[limits.Row]) -> None:
         options = {row.option: row.options[row.option] for row in lacking}
         laws.refused("container", {**BASE, **options}, *options)
     laws.run("container", {"name": "case", "state": "absent"})
+
+
+@pytest.mark.parametrize(
+    ("option", "line", "ability"),
+    [
+        ("cpuset_cpus", "Cpus_allowed_list", "several processors"),
+        ("cpuset_mems", "Mems_allowed_list", "several memory nodes"),
+    ],
+)
+def test_processors_and_memory_of_a_running_container(option: str, line: str, ability: str) -> None:
+    """A group with processes cannot be made to name none again in version 2; what they may use is the same."""
+    file = option.replace("_", ".", 1)
+    need(f"{GROUPS_WITH}{file}")
+    need(ability)
+    everything = world.sh(f"sed -n 's/^{line}:[[:space:]]*//p' /proc/1/status").strip()
+    damage = f"echo {everything} > {groups.folder(file, GROUP)}/{file}"
+    case = Case(option, {option: "0"}, lambda: status(line), "0", damage, reverts_to=everything)
+    laws.option_holds("container", BASE, case)
+    laws.remove("container", {"name": "case"})
 
 
 def test_weights_of_single_disks(disk: str) -> None:

@@ -171,10 +171,13 @@ ROWS = [
 _SAME = {"cpu_weight_nice": "cpu_weight", "cpu_idle": "cpu_weight"}
 
 
-def rounds() -> list[list[Row]]:
-    """All rows in few sets, in each of which no two say something of the same thing."""
+def rounds(without: t.Container[str] = ()) -> list[list[Row]]:
+    """All rows in few sets, in each of which no two say something of the same thing.
+
+    :param without: options whose rows are left out.
+    """
     found: list[list[Row]] = []
-    for row in ROWS:
+    for row in (each for each in ROWS if each.option not in without):
         fitting = next((each for each in found if not _things([row]) & _things(each)), None)
         if fitting is None:
             found.append([row])

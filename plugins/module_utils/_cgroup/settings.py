@@ -226,6 +226,19 @@ class Inherited(Renamed):
         folder.write(file, text or folder.above().read(file) or "")
 
 
+class Unemptied(File):
+    """``cpuset.cpus`` and ``cpuset.mems`` of version 2: a group with processes refuses to be emptied (``ENOSPC``)."""
+
+    def write(self, folder: Folder, file: str, text: str) -> None:
+        """Set it; where empty is refused, to what the group above has, which is the same until that changes."""
+        try:
+            super().write(folder, file, text)
+        except OSError as error:
+            if text or error.errno != errno.ENOSPC:
+                raise
+            folder.write(file, folder.above().read(f"{file}.effective") or "")
+
+
 class Throttle(File):
     """``io.max``: version 1 has a file for each of the four limits, in which 0 is none."""
 
@@ -390,8 +403,8 @@ SETTINGS: dict[str, Setting] = {
     "cpu.max.burst": Setting("cpu", _FILE, Renamed(("^.*", "cpu.cfs_burst_us"))),
     "cpu.uclamp.min": Setting("cpu", _FILE, _FILE),
     "cpu.uclamp.max": Setting("cpu", _FILE, _FILE),
-    "cpuset.cpus": Setting("cpuset", _FILE, Inherited(("", ""))),
-    "cpuset.mems": Setting("cpuset", _FILE, Inherited(("", ""))),
+    "cpuset.cpus": Setting("cpuset", Unemptied(), Inherited(("", ""))),
+    "cpuset.mems": Setting("cpuset", Unemptied(), Inherited(("", ""))),
     "cpuset.cpus.exclusive": Setting("cpuset", _FILE, _PARTITION),
     "cpuset.cpus.partition": Setting("cpuset", _FILE, _PARTITION),
     "memory.min": Setting("memory", _FILE, _NO_GUARANTEE),

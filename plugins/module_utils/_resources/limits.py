@@ -262,15 +262,20 @@ class Limit:
 
 
 class CpuSet(Limit):
-    """Processors or memory nodes. In cgroup v1, naming those of the group above is the same as naming none."""
+    """Processors or memory nodes. In cgroup v1, naming those of the group above is the same as naming none.
+
+    In cgroup v2 it is the same where no task asks for any: a group with processes cannot be made to name none again.
+    """
 
     def read(self, group: Group, wanted: t.Any, applied: t.Any) -> t.Any:
         """The set, empty for that of the group above."""
         text = super().read(group, wanted, applied)
         hierarchy, _accessor = settings.locate(group.host, self.file)
+        above = group.folder(hierarchy).above()
         if text == "" and wanted and hierarchy.version == 1:
-            above = group.folder(hierarchy).above().read(self.file) or ""
-            return wanted if wanted == above else text
+            return wanted if wanted == (above.read(self.file) or "") else text
+        if text and not wanted and hierarchy.version == 2:
+            return "" if text == above.read(f"{self.file}.effective") else text
         return text
 
 
