@@ -125,10 +125,11 @@ def _steady(value: t.Any) -> t.Any:
 
 def _late(item: t.Any) -> bool:
     """Whether something comes by itself, after what it follows from."""
-    if isinstance(item, dict):
-        words = (item.get("dst"), item.get("local"))
-        return any(str(word).startswith(AUTOMATIC) for word in words)
-    return item in LATE
+    if not isinstance(item, dict):
+        return item in LATE
+    places = [str(item.get("dst")), str(item.get("local"))]
+    # An IPv6 address gets its route in the table "local" once nobody else is known to have it (RFC 4862, 5.4).
+    return any(each.startswith(AUTOMATIC) for each in places) or (item.get("table") == "local" and ":" in places[0])
 
 
 def _mounts() -> list[str]:
