@@ -221,6 +221,27 @@ def test_source_that_is_not_there(source: dict[str, t.Any]) -> None:
     laws.missing("netns", {**BASE, **source}, f"{next(iter(source))}: there is no network namespace")
 
 
+@pytest.mark.parametrize("exists", [False, True])
+def test_parameters_that_the_namespace_does_not_have(exists: bool) -> None:
+    if exists:
+        laws.run("netns", BASE)
+    options = {**BASE, "sysctls": {"net.ipv4.nonsense": 1, "net.ipv4.ip_forward": 1}}
+    laws.refused("netns", options, "sysctls[net.ipv4.nonsense]: a network namespace of this kernel has no")
+    options = {**BASE, "sysctls": {"net/ipv4/conf/eth0.5/forwarding": 1}}
+    laws.missing("netns", options, "sysctls[net/ipv4/conf/eth0.5/forwarding]: there is no such parameter")
+    laws.run("netns", {**BASE, "state": "absent"})
+
+
+def test_directory_beside_the_files_of_a_namespace() -> None:
+    """ip-netns(8) mounts it over the one in /etc; no option speaks of it, and it stays."""
+    os.makedirs("/etc/netns/case/vpn")
+    options = {**BASE, "files": {"hosts": "127.0.0.1 localhost\n"}}
+    laws.four_steps("netns", options)
+    laws.remove("netns", options)
+    assert os.listdir("/etc/netns/case") == ["vpn"]
+    world.sh("rm -r /etc/netns")
+
+
 def test_all_errors_at_once() -> None:
     options = {"name": "a b", "sysctls": {"x": 1}, "resolver": {"nameservers": ["x"]}}
     failed = laws.refused("netns", options, "name:", "sysctls:", "resolver.nameservers[0]:")

@@ -106,6 +106,18 @@ def inside(fd: int, kind: str = "net") -> t.Iterator[None]:
         yield
 
 
+@contextlib.contextmanager
+def inside_new(kind: str = "net") -> t.Iterator[None]:
+    """Run the calling thread in a new namespace and come back; the new one ends then, unless something keeps it.
+
+    :param kind: ``net``, ``uts`` or ``ipc``.
+    :raises OSError: the kernel makes none.
+    """
+    with coming_back(kind):
+        unshare(kind)
+        yield
+
+
 def unshare(kind: str) -> None:
     """Move the calling thread into a new namespace of a kind (unshare(2)).
 

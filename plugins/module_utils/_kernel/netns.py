@@ -14,7 +14,7 @@ import typing as t
 from .._model.quantities import is_digits
 from . import mount, process
 from .census import Census
-from .namespace import NSFS_MAGIC, Identity, coming_back, filesystem_type, identity, open_namespace, unshare
+from .namespace import NSFS_MAGIC, Identity, filesystem_type, identity, inside_new, open_namespace
 
 DIRECTORY: t.Final = "/run/netns"
 
@@ -63,8 +63,7 @@ def create(name: str, prepare: t.Callable[[], None]) -> None:
     :param prepare: called inside the new namespace before it gets its name, so that it is never seen half-made.
     :raises OSError: the kernel refused, or the name is in use (``EEXIST``).
     """
-    with coming_back():
-        unshare("net")
+    with inside_new():
         prepare()
         attach(name, "/proc/thread-self/ns/net")
 

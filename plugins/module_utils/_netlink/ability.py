@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import typing as t
 
-from .._kernel.namespace import coming_back, unshare
+from .._kernel.namespace import inside_new
 from .link import Settings, create_bridge, create_veth, get_link
 from .message import Socket
 
@@ -28,8 +28,7 @@ def bridge_abilities() -> BridgeAbilities:
 
     :raises NetlinkError: it has no bridges, or no veth pairs to be their ports.
     """
-    with coming_back():
-        unshare("net")
+    with inside_new():
         sock = Socket()
         try:
             create_bridge(sock, Settings(name="bridge", bridge={}))

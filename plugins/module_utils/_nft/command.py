@@ -13,7 +13,7 @@ import shutil
 import subprocess
 import typing as t
 
-from .._kernel.namespace import coming_back, inside, unshare
+from .._kernel.namespace import inside, inside_new
 from .._model.errors import NsfleetError
 
 _PLACES = "/usr/sbin:/sbin:/usr/local/sbin:/usr/bin:/bin"
@@ -86,8 +86,7 @@ def rehearse(text: str, family: str, name: str) -> tuple[t.Any, str]:
     :returns: the table as :func:`list_table` and :func:`list_text` show it.
     :raises NftError: this nft or this kernel cannot do what the table needs.
     """
-    with coming_back():
-        unshare("net")
+    with inside_new():
         _nft("-f", "-", text=text)
         return json.loads(_nft("-j", "list", "table", family, name)), _nft("-t", "list", "table", family, name)
 

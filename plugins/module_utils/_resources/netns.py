@@ -13,7 +13,7 @@ import time
 import typing as t
 
 from .._kernel import files, netns, sysctl
-from .._kernel.namespace import Identity, identity, inside, open_namespace
+from .._kernel.namespace import Identity, identity, inside, inside_new, open_namespace
 from .._model.addresses import ip_address
 from .._model.errors import KernelError, Missing, OptionError
 from .._model.field import RECREATE, Field, State, Table
@@ -27,6 +27,8 @@ FILES_DIRECTORY = "/etc/netns"
 #: Seconds within which a process that only looks into a namespace lets go of it.
 _MOMENT = 0.5
 RESOLVER_FILE = "resolv.conf"
+#: Folders of parameters that come and go with links.
+_OF_LINKS = ("conf", "neigh")
 
 
 def _sysctls(values: t.Mapping[str, t.Any]) -> State:
@@ -154,7 +156,9 @@ class Netns(Resource):
         return state, loopback.group == GROUP
 
     def _read_files(self) -> State:
-        found = {name: files.read_text(self._file(name)) for name in files.list_directory(self._file(""))}
+        """Only files: of a directory, which ip-netns(8) mounts, too, no option can say what is in it."""
+        names = (name for name in files.list_directory(self._file("")) if os.path.isfile(self._file(name)))
+        found = {name: files.read_text(self._file(name)) for name in names}
         return {name: content for name, content in found.items() if content is not None}
 
     def _file(self, name: str) -> str:
@@ -169,6 +173,29 @@ class Netns(Resource):
         elif self._source and self.wanted["namespace"] is None:
             option = "pid" if self.options.get("pid") is not None else "path"
             yield Missing(f"{option}: there is no network namespace at {self._source}")
+        else:
+            yield from self._unknown_sysctls()
+
+    def _unknown_sysctls(self) -> t.Iterator[Exception]:
+        """Parameters that the namespace does not have, or a new one would not; those of a link come with the link."""
+        for name in self._absent_sysctls():
+            if any(part in sysctl.parameter_path(name).split("/") for part in _OF_LINKS):
+                yield Missing(f"sysctls[{name}]: there is no such parameter in the namespace; is its link there?")
+            else:
+                yield OptionError(f"sysctls[{name}]", "a network namespace of this kernel has no such parameter")
+
+    def _absent_sysctls(self) -> list[str]:
+        names = self.wanted.get("sysctls", {})
+        if not names:
+            return []
+        source = self._source or (self.name if netns.named(self.name) else "")
+        fd = netns.open_reference(source) if source else None
+        try:
+            with inside_new() if fd is None else inside(fd):
+                return [name for name in names if not os.path.exists(sysctl.parameter_path(name))]
+        finally:
+            if fd is not None:
+                os.close(fd)
 
     def _stranded(self) -> t.Iterator[Exception]:
         holders = self._staying_holders() if self.options.get("in_use") == "fail" else []
