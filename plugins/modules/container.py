@@ -159,11 +159,11 @@ options:
     type: dict
     suboptions:
       monotonic:
-        description: Offset of the clock that only runs while the system does.
+        description: Offset of the clock that only runs while the system does, to a thousandth of a second.
         type: float
         default: 0.0
       boottime:
-        description: Offset of the clock that also runs while the system is suspended.
+        description: Offset of the clock that also runs while the system is suspended, to a thousandth of a second.
         type: float
         default: 0.0
   mounts:
@@ -226,6 +226,7 @@ options:
     description:
       - Kernel parameters that the container has of its own (V(net.*), V(kernel.msg*), V(kernel.sem), V(kernel.shm*),
         V(fs.mqueue.*)); their namespace must not be the host's.
+      - A parameter that disappears from here becomes what it is in a new namespace.
     type: dict
   oom_score_adj:
     description: How readily the kernel kills the container when memory runs out, -1000 to 1000.

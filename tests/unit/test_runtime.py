@@ -110,6 +110,7 @@ def test_capabilities_are_the_default_ones_with_and_without() -> None:
         ({"rlimits": {"nofiles": 1}}, ["rlimits"]),
         ({"rlimits": {"nofile": "9:5"}}, ["rlimits"]),
         ({"rlimits": {"nofile": "\u00b2"}}, ["rlimits"]),
+        ({"rlimits": {"nofile": 2**63}}, ["rlimits"]),
         ({"sysctls": {"kernel.panic": 1}}, ["sysctls"]),
         ({"oom_score_adj": 1001}, ["oom_score_adj"]),
         ({"stop_signal": "SIGNOPE"}, ["stop_signal"]),
@@ -139,8 +140,9 @@ OPTIONS = st.fixed_dictionaries(
         "no_new_privs": st.booleans(),
         "cap_ambient": st.lists(st.sampled_from(("CAP_KILL", "CAP_CHOWN")), max_size=2, unique=True).map(sorted),
         "rlimits": st.dictionaries(
-            st.sampled_from(("nofile", "core")), st.sampled_from(("1:2", "unlimited:unlimited"))
+            st.sampled_from(("nofile", "core")), st.sampled_from(("1:2", f"7:{2**63 - 1}", "unlimited:unlimited"))
         ),
+        "sysctls": st.dictionaries(st.just("net.ipv4.ip_forward"), st.integers(0, 1)),
         "oom_score_adj": st.integers(-1000, 1000),
         "stop_timeout": st.floats(0, 99).map(lambda seconds: round(seconds, 3)),
         "stop_signal": st.sampled_from(("SIGTERM", "SIGRTMIN+3")),
@@ -156,6 +158,20 @@ OPTIONS = st.fixed_dictionaries(
 
 @given(OPTIONS)
 def test_the_bundle_gives_the_options_back(options: Options) -> None:
+    gives_back(options)
+
+
+@given(st.floats(-(10**6), 10**6), st.floats(0, 9))
+def test_the_bundle_gives_any_offsets_of_clocks_back(monotonic: float, boottime: float) -> None:
+    own = {"namespaces": namespaces(time="private")}
+    gives_back({**own, "time_offsets": {"monotonic": monotonic, "boottime": boottime}})
+
+
+def gives_back(options: Options) -> None:
+    """What the options come to, the description of the bundle says, too.
+
+    :raises AssertionError: it says something else.
+    """
     container = Container({**BASE, **options})
     found = container.compose()
     spec.check(found)

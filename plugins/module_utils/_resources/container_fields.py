@@ -161,8 +161,8 @@ def _rlimit(value: t.Any) -> str:
 def _rlimit_number(word: str) -> int:
     if word in ("unlimited", "infinity", "-1"):
         return _UNLIMITED
-    if not is_digits(word):
-        raise ValueError(f"expected a number, SOFT:HARD or unlimited, got {word!r}")
+    if not is_digits(word) or int(word) >= 1 << 63:  # which is all that prlimit(2) takes by way of Python
+        raise ValueError(f"expected a number below 2^63, SOFT:HARD or unlimited, got {word!r}")
     return int(word)
 
 
@@ -195,6 +195,11 @@ def _within(low: int, high: int) -> t.Callable[[int], int]:
 def _seconds(value: float) -> float:
     if value < 0:
         raise ValueError(f"expected 0 or more seconds, got {value:g}")
+    return round(float(value), 3)
+
+
+def _offset(value: float) -> float:
+    """Thousandths are what a bundle keeps of it."""
     return round(float(value), 3)
 
 
@@ -392,6 +397,14 @@ def _write_rlimits(spec: Spec, value: State) -> None:
     spec["process"]["rlimits"] = entries
 
 
+def _read_sysctls(spec: Spec) -> State:
+    return dict(spec["linux"].get("sysctl", {}))
+
+
+def _write_sysctls(spec: Spec, value: State) -> None:
+    spec["linux"]["sysctl"] = value
+
+
 def _read_score(spec: Spec) -> int | None:
     score: int | None = spec["process"].get("oomScoreAdj")
     return score
@@ -434,7 +447,9 @@ _MOUNT_TABLE = Table(
         Field("options", "list", elements="str", default=[], effect=RESTART),
     )
 )
-_OFFSETS_TABLE = Table(tuple(Field(clock, "float", default=0.0, effect=RESTART) for clock in ("monotonic", "boottime")))
+_OFFSETS_TABLE = Table(
+    tuple(Field(clock, "float", default=0.0, canonical=_offset, effect=RESTART) for clock in ("monotonic", "boottime"))
+)
 
 FIELDS: t.Final = (
     _at("rootfs", "path", "root.path", "/", RECREATE, canonical=absolute_path),
@@ -473,7 +488,7 @@ FIELDS: t.Final = (
     _at("masked_paths", "list", "linux.maskedPaths", list(MASKED_PATHS), elements="str", canonical=_paths),
     _at("readonly_paths", "list", "linux.readonlyPaths", list(READONLY_PATHS), elements="str", canonical=_paths),
     Field("rlimits", "dict", canonical=_rlimits, revert=None, read=_read_rlimits, write=_write_rlimits),
-    _at("sysctls", "dict", "linux.sysctl", {}, "live", canonical=_sysctls),
+    Field("sysctls", "dict", canonical=_sysctls, revert=None, read=_read_sysctls, write=_write_sysctls),
     Field(
         "oom_score_adj", "int", canonical=_within(-1000, 1000), revert=None, read=_read_score, write=_write_score
     ),

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
@@ -15,7 +16,7 @@ import typing as t
 
 from .._kernel import files, sysctl
 from .._kernel.mount import mounts
-from .._kernel.namespace import identity, inside
+from .._kernel.namespace import identity, inside, inside_new
 from .._kernel.syscall import call
 from .._model.errors import KernelError
 from .._model.field import State, Table
@@ -71,11 +72,18 @@ def _correct_namespaces(state: State, pid: int, spec: Spec) -> None:
 
 
 def _names(pid: int) -> tuple[str, str]:
-    fd = os.open(f"/proc/{pid}/ns/uts", os.O_RDONLY | os.O_CLOEXEC)
+    with _inside(pid, "uts"):
+        domain = sysctl.read_parameter("kernel.domainname") or ""
+        return socket.gethostname(), "" if domain == "(none)" else domain
+
+
+@contextlib.contextmanager
+def _inside(pid: int, kind: str) -> t.Iterator[None]:
+    """Run the calling thread in a namespace of a process and come back."""
+    fd = os.open(f"/proc/{pid}/ns/{kind}", os.O_RDONLY | os.O_CLOEXEC)
     try:
-        with inside(fd, "uts"):
-            domain = sysctl.read_parameter("kernel.domainname") or ""
-            return socket.gethostname(), "" if domain == "(none)" else domain
+        with inside(fd, kind):
+            yield
     finally:
         os.close(fd)
 
@@ -94,13 +102,8 @@ def _correct_mounts(state: State, pid: int) -> None:
 
 def _correct_sysctls(state: State, pid: int) -> None:
     for name in state["sysctls"]:
-        kind = sysctl_namespace(name)
-        fd = os.open(f"/proc/{pid}/ns/{kind}", os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            with inside(fd, kind):
-                state["sysctls"][name] = sysctl.read_parameter(name)
-        finally:
-            os.close(fd)
+        with _inside(pid, sysctl_namespace(name)):
+            state["sysctls"][name] = sysctl.read_parameter(name)
 
 
 def _correct_process(state: State, pid: int) -> None:
@@ -173,25 +176,22 @@ def _set_limit(group: Group, change: Change) -> None:
 
 
 def _set_names(pid: int, spec: Spec) -> None:
-    fd = os.open(f"/proc/{pid}/ns/uts", os.O_RDONLY | os.O_CLOEXEC)
     domain = spec.get("domainname", "").encode()
-    try:
-        with inside(fd, "uts"):
-            socket.sethostname(spec["hostname"])
-            call("setdomainname", domain, len(domain))
-    finally:
-        os.close(fd)
+    with _inside(pid, "uts"):
+        socket.sethostname(spec["hostname"])
+        call("setdomainname", domain, len(domain))
 
 
 def _set_sysctl(pid: int, change: Change) -> None:
-    name = change.path[1]
+    """A parameter that disappears from the task becomes that of a new namespace, if a new one has it."""
+    name, value = change.path[1], change.after
     kind = sysctl_namespace(name)
-    fd = os.open(f"/proc/{pid}/ns/{kind}", os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        with inside(fd, kind):
-            sysctl.write_parameter(name, change.after)
-    finally:
-        os.close(fd)
+    if value is None:
+        with inside_new(kind):
+            value = sysctl.read_parameter(name)
+    if value is not None:
+        with _inside(pid, kind):
+            sysctl.write_parameter(name, value)
 
 
 def _set_rlimit(pid: int, change: Change) -> None:
