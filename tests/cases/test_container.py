@@ -463,6 +463,28 @@ def test_stopped_at_once_it_tells_how_it_ended() -> None:
         laws.run("container", {"name": "case", "state": "absent"})
 
 
+def test_monitor_goes_on_while_what_the_container_needs_is_away() -> None:
+    """Attempts to start it again that fail leave nothing open, and when all is there again, the next one succeeds."""
+    world.sh("cp -a /srv/case /srv/other")
+    mount = {"destination": "/mnt/data", "source": "/srv/case/etc"}
+    options = {**BASE, "rootfs": "/srv/other", "user": "root", "mounts": [mount], "restart_policy": "always"}
+    laws.run("container", options)
+    monitor = world.sh(f"ps -o ppid= -p {pid()}").strip()
+    os.rename("/srv/other", "/srv/away")
+    os.kill(pid(), signal.SIGKILL)
+    opened = []
+    for failures in (1, 4):
+        until(lambda failures=failures: content(f"{BUNDLE}/monitor.log").count("/srv/other") >= failures)
+        opened.append(len(os.listdir(f"/proc/{monitor}/fd")))
+    assert "rootfs: /srv/other: No such file or directory" in info()["error"]
+    os.rename("/srv/away", "/srv/other")
+    until(lambda: info()["running"])
+    assert opened[0] == opened[1], "every failure leaves something open"
+    laws.settled("container", options)
+    laws.remove("container", {"name": "case"})
+    shutil.rmtree("/srv/other")
+
+
 def test_dead_monitor_is_replaced_and_the_container_goes_on() -> None:
     options = {**BASE, "restart_policy": "always"}
     laws.run("container", options)

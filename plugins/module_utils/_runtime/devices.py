@@ -21,16 +21,15 @@ _LINKS: t.Final = {
 }  # fmt: skip
 
 
-def open_host_nodes() -> dict[str, int]:
+def open_host_nodes(opened: dict[str, int]) -> None:
     """Detached mounts of the host's devices, for a container that may not make any (in a user namespace).
 
+    :param opened: gets the descriptors by the names of the devices; the caller closes them.
     :raises OSError: the host's own ``/dev`` is not as it should be.
     """
-    found = {}
     for name, (major, minor) in NODES.items():
-        found[name] = mount_api.clone_tree(f"/dev/{name}", recursive=False)
-        _verify(found[name], major, minor)
-    return found
+        opened[name] = mount_api.clone_tree(f"/dev/{name}", recursive=False)
+        _verify(opened[name], major, minor)
 
 
 def populate(root: int, from_host: t.Mapping[str, int]) -> int:

@@ -57,6 +57,16 @@ def remove_unused(paths: t.Iterable[str], everything: bool) -> None:
     Group(_MONITORS).remove_unused(paths, everything)
 
 
+def kill(spec: Spec) -> None:
+    """Kill whatever is left in the group of a container; one whose start failed has none.
+
+    :raises NsfleetError: a process cannot be killed.
+    """
+    group = of(spec)
+    if group.exists:
+        group.kill()
+
+
 def remove(spec: Spec) -> None:
     """Remove the group of a container, with whatever is still in it; a group that others made stays.
 

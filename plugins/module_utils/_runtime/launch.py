@@ -44,12 +44,11 @@ _UNLIMITED = 2**64 - 1
 
 
 class Launch:
-    """One start of one container: prepared by the constructor, done by :meth:`start`.
+    """One start of one container.
 
     :param bundle: the container's bundle.
     :param group: the control group that its processes are to be in, if any.
     :param output: descriptor for standard output and standard error.
-    :raises NsfleetError: something that the container needs is not there.
     """
 
     def __init__(self, bundle: Bundle, group: Group | None, output: int) -> None:
@@ -58,30 +57,51 @@ class Launch:
         self.group = group
         self.linux: dict[str, t.Any] = self.spec.get("linux", {})
         self.process: dict[str, t.Any] = self.spec["process"]
-        self.new, self.joined = self._namespaces()
+        self.new: set[str] = set()  #: kinds of namespaces to be made
+        self.joined: dict[str, int] = {}  #: descriptors of those to be joined
+        self.user_namespace: int | None = None
         self.setup = init.Setup()
         self.setup.output = output
+
+    def start(self) -> int:
+        """Start the container.
+
+        :returns: pid of its first process, a child of the caller.
+        :raises NsfleetError: it could not be started; nothing of it is left running.
+        :raises OSError: this host cannot.
+        """
+        try:
+            self._prepare()
+            return self._bring_up()
+        finally:
+            self._close()
+
+    def _close(self) -> None:
+        """Let go of what was opened for the container, since its parent goes on."""
+        opened = {*self.joined.values(), *self.setup.host_nodes.values(), self.setup.stub, self.user_namespace}
+        for fd in opened.union(entry.descriptor for entry in self.setup.mounts):
+            if fd is not None:
+                os.close(fd)
+
+    # --- preparation -------------------------------------------------------------
+
+    def _prepare(self) -> None:
+        self._find_namespaces()
         self.user_namespace = self._user_namespace()
         if "mnt" in self.new:
             self._prepare_files()
         self._prepare_process()
 
-    # --- preparation -------------------------------------------------------------
-
-    def _namespaces(self) -> tuple[set[str], dict[str, int]]:
-        """Kinds to be made, and descriptors of those to be joined."""
-        new: set[str] = set()
-        joined: dict[str, int] = {}
+    def _find_namespaces(self) -> None:
         for entry in self.linux.get("namespaces", ()):
             kind = NAMESPACE_KINDS[entry["type"]]
             if not entry.get("path"):
-                new.add(kind)
+                self.new.add(kind)
                 continue
             try:
-                joined[kind] = namespace.open_namespace(entry["path"])
+                self.joined[kind] = namespace.open_namespace(entry["path"])
             except OSError as error:
                 raise NsfleetError(f"namespaces.{kind}: {entry['path']}: {error.strerror}") from error
-        return new, joined
 
     def _user_namespace(self) -> int | None:
         if "user" in self.joined:
@@ -93,13 +113,13 @@ class Launch:
     def _prepare_files(self) -> None:
         setup = self.setup
         setup.read_only = bool(self.spec["root"].get("readonly"))
-        setup.mounts = [prepare_mount(entry, self.bundle.directory) for entry in self.spec.get("mounts", ())]
-        for entry in setup.mounts:
-            entry.prepare(self.user_namespace)
+        for entry in self.spec.get("mounts", ()):
+            setup.mounts.append(prepare_mount(entry, self.bundle.directory))
+            setup.mounts[-1].prepare(self.user_namespace)
         setup.masked = self.linux.get("maskedPaths", ())
         setup.protected = self.linux.get("readonlyPaths", ())
         if self.user_namespace is not None:
-            setup.host_nodes = devices.open_host_nodes()
+            devices.open_host_nodes(setup.host_nodes)
 
     def _prepare_process(self) -> None:
         setup, process_ = self.setup, self.process
@@ -124,42 +144,42 @@ class Launch:
         setup.umask = user.get("umask", 0o022)
         name, groups = annotation(self.spec, "user"), annotation(self.spec, "groups")
         if name or groups:
-            root = os.open(self.spec["root"]["path"], os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-            found = users.resolve(root, name or str(setup.uid), groups.split(",") if groups else ())
-            os.close(root)
+            root = self._open_root()
+            try:
+                found = users.resolve(root, name or str(setup.uid), groups.split(",") if groups else ())
+            finally:
+                os.close(root)
             setup.uid, setup.gid, setup.groups = found
+
+    def _open_root(self) -> int:
+        path = self.spec["root"]["path"]
+        try:
+            return os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        except OSError as error:
+            raise NsfleetError(f"rootfs: {path}: {error.strerror}") from error
 
     # --- the start ---------------------------------------------------------------
 
-    def start(self) -> int:
-        """Start the container.
+    def _bring_up(self) -> int:
+        """Let the other processes begin, and bring them to the payload.
 
-        :returns: pid of its first process, a child of the caller.
-        :raises NsfleetError: it could not be started; nothing of it is left running.
+        :returns: pid of the first process.
         """
         hear, say = os.pipe()
         listen, tell = os.pipe()
-        self._prepare_stub(tell)
-        intermediate = os.fork()
-        if intermediate == 0:
-            os.close(say)
-            os.close(listen)
-            self._intermediate(hear, tell)
-        os.close(hear)
-        os.close(tell)
         try:
+            try:
+                self._prepare_stub(tell)
+                intermediate = os.fork()
+                if intermediate == 0:
+                    self._intermediate(hear, tell, (say, listen))
+            finally:
+                os.close(hear)
+                os.close(tell)
             return self._accompany(intermediate, listen, say)
         finally:
             os.close(listen)
             os.close(say)
-            self._close()
-
-    def _close(self) -> None:
-        """Let go of what was opened for the container, since its parent goes on."""
-        opened = {*self.joined.values(), *self.setup.host_nodes.values(), self.setup.stub, self.user_namespace}
-        for fd in opened.union(entry.descriptor for entry in self.setup.mounts):
-            if fd is not None:
-                os.close(fd)
 
     def _prepare_stub(self, tell: int) -> None:
         uids, gids = self.linux.get("uidMappings", ()), self.linux.get("gidMappings", ())
@@ -226,8 +246,14 @@ class Launch:
 
     # --- the intermediate process --------------------------------------------------
 
-    def _intermediate(self, hear: int, tell: int) -> t.NoReturn:
+    def _intermediate(self, hear: int, tell: int, ends: t.Iterable[int]) -> t.NoReturn:
+        """Be the intermediate process.
+
+        :param ends: descriptors of the parent's ends of the pipes.
+        """
         try:
+            for fd in ends:
+                os.close(fd)
             pid = self._give_birth()
             if pid == 0:
                 init.begin(self.setup, hear, tell)

@@ -22,9 +22,8 @@ _AFTER_KILL = 30.0
 
 
 def start(bundle: Bundle) -> None:
-    """Start a container that does not run, with a monitor of its own.
+    """Start a container that does not run, with a monitor of its own; returns when its payload was executed.
 
-    :returns: when its payload was executed.
     :raises NsfleetError: it could not be started; nothing of it runs.
     """
     state.allow_to_run(bundle.name)

@@ -55,8 +55,6 @@ def _fork(bundle: Bundle, run: t.Callable[[Bundle, int], None]) -> None:
     pid = os.fork()
     if pid == 0:
         os.close(reading)
-        if os.fork():
-            os._exit(0)
         _be_monitor(bundle, writing, run, archive)
     os.close(writing)
     os.waitpid(pid, 0)
@@ -70,6 +68,8 @@ def _fork(bundle: Bundle, run: t.Callable[[Bundle, int], None]) -> None:
 
 def _be_monitor(bundle: Bundle, writing: int, run: t.Callable[[Bundle, int], None], archive: str) -> t.NoReturn:
     try:
+        if os.fork():
+            os._exit(0)
         _leave(bundle)
         run(bundle, writing)
         os.execv(sys.executable, [sys.executable, "-IS", archive, "monitor", bundle.name])
@@ -130,7 +130,7 @@ def _start(bundle: Bundle, restarts: int) -> None:
     state.save(bundle.name, known)
     try:
         pid = Launch(bundle, groups.make(bundle.spec), output).start()
-    except NsfleetError as error:
+    except (NsfleetError, OSError) as error:
         groups.remove(bundle.spec)
         state.save(bundle.name, known._replace(error=str(error)))
         raise
@@ -160,7 +160,7 @@ def stay(name: str) -> None:
         try:
             bundle = Bundle(name)
             _start(bundle, known.restarts + 1)
-        except NsfleetError as error:
+        except (NsfleetError, OSError) as error:  # what it lacks may be there the next time
             sys.stdout.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {error}\n")
             sys.stdout.flush()
 
@@ -181,7 +181,7 @@ def _record_end(name: str, code: int | None) -> state.State | None:
     known = state.load(name)
     if known.monitor.pid != os.getpid():
         return None
-    groups.of(Bundle(name).spec).kill()
+    groups.kill(Bundle(name).spec)
     shell_code = None if code is None else code if code >= 0 else 128 - code
     ended = known._replace(first=state.Process(0, 0), since=state.now(), exit_code=shell_code)
     state.save(name, ended)
