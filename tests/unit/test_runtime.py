@@ -16,7 +16,7 @@ import typing as t
 import zipfile
 
 import pytest
-from ansible_collections.nsfleet.linux.plugins.module_utils._kernel import capability
+from ansible_collections.nsfleet.linux.plugins.module_utils._kernel import capability, files
 from ansible_collections.nsfleet.linux.plugins.module_utils._kernel.path import LARGEST
 from ansible_collections.nsfleet.linux.plugins.module_utils._model.errors import InvalidOptions, NsfleetError
 from ansible_collections.nsfleet.linux.plugins.module_utils._resources.container import Container
@@ -28,6 +28,7 @@ from ansible_collections.nsfleet.linux.plugins.module_utils._runtime import (
     mounts,
     signals,
     spec,
+    state,
     usernamespace,
     users,
 )
@@ -399,3 +400,28 @@ def test_the_archive_holds_all_that_its_modules_import(tmp_path: pathlib.Path) -
     subprocess.run([sys.executable, "-I", "-S", "-c", code, str(path)], check=True, cwd="/")
     done = subprocess.run([sys.executable, "-I", "-S", str(path), "x"], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (2, "usage: nsrun monitor NAME\n")
+
+
+# --- what is known of a container --------------------------------------------------------------
+
+
+def test_state_is_kept_though_the_last_container_goes_meanwhile(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Containers do not wait for each other, and have one directory together, which goes when it is empty."""
+    monkeypatch.setattr(state, "DIRECTORY", str(tmp_path / "run/containers"))
+    tries: list[str] = []
+
+    def late(path: str, *words: t.Any) -> None:
+        tries.append(path)
+        if tries.count(path) == 1:
+            state.forget("other")
+        write(path, *words)
+
+    write = files.write_whole
+    monkeypatch.setattr(files, "write_whole", late)
+    state.save("web", state.State(restarts=3))
+    assert state.load("web").restarts == 3
+    state.forget("web")
+    state.ask_to_stop("web")
+    assert state.asked_to_stop("web")

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import pathlib
@@ -189,6 +190,58 @@ def test_a_record_is_whole_or_not_there(store: Store, monkeypatch: pytest.Monkey
             store.save("web", RECORD._replace(options={}))
         assert store.load("web") == RECORD
         assert os.listdir(store.records) == ["web.json"]
+
+
+# --- stores of other domains ----------------------------------------------------------------
+
+
+@pytest.fixture
+def neighbour(tmp_path: pathlib.Path) -> Store:
+    """What a killed run left in a domain beside another one."""
+    left = Store("things/one", "thing", str(tmp_path / "run"))
+    os.makedirs(left.directory)
+    return left
+
+
+def abandoned(store: Store) -> list[str]:
+    """Domains of the stores that nobody is at work on."""
+    return [each.domain for each in Store("things/two", "thing", store.root).abandoned()]
+
+
+def test_what_a_killed_run_left_for_another_object_is_found(neighbour: Store) -> None:
+    assert abandoned(neighbour) == ["things/one"]
+    assert not os.path.exists(neighbour.directory)
+
+
+def test_where_a_run_is_at_work_nothing_was_abandoned(neighbour: Store) -> None:
+    with neighbour.exclusive():
+        assert abandoned(neighbour) == []
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_a_run_that_ends_meanwhile_abandoned_nothing(
+    neighbour: Store, monkeypatch: pytest.MonkeyPatch, again: bool
+) -> None:
+    """Its directory is gone, or another run has made a new one, for which the lock of the old one says nothing."""
+
+    def ends(self: Store) -> bool:
+        untidy = look(self)
+        os.rename(self.directory, f"{self.root}/gone")
+        os.rmdir(f"{self.root}/gone")
+        return untidy
+
+    def ends_and_begins(fd: int, how: int) -> None:
+        flock(fd, how)
+        os.rmdir(neighbour.directory)
+        os.mkdir(neighbour.directory)
+
+    look, flock = Store.untidy, fcntl.flock
+    if again:
+        monkeypatch.setattr(fcntl, "flock", ends_and_begins)
+    else:
+        monkeypatch.setattr(Store, "untidy", ends)
+    assert abandoned(neighbour) == []
+    assert os.path.exists(neighbour.directory) == again
 
 
 # --- journal ---------------------------------------------------------------------------

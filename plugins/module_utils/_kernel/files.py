@@ -33,6 +33,21 @@ def write_whole(path: str, content: str | bytes, mode: int = 0o600) -> None:
     sync_directory(directory)
 
 
+def write_with_directory(path: str, content: str | bytes, mode: int = 0o600) -> None:
+    """:func:`write_whole` into a directory for root alone, which is made if it is not there.
+
+    Others may take it away as long as it is empty; then it is made again.
+
+    :raises OSError: the file system refused.
+    """
+    while True:
+        try:
+            os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+            return write_whole(path, content, mode)
+        except FileNotFoundError:
+            continue
+
+
 def drafts(directory: str) -> list[str]:
     """Paths of drafts of :func:`write_whole` whose process was killed before they became the file."""
     words = ((name, name.split(".")) for name in list_directory(directory))

@@ -114,17 +114,35 @@ class Store:
 
     @contextlib.contextmanager
     def _if_free(self) -> t.Iterator[bool]:
-        """Be the only one in the domain if nobody else is; whether that is so."""
-        fd = os.open(self.directory, _DIRECTORY)
+        """Be the only one in the domain if nobody else is, or just was; whether that is so."""
         try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            self._sweep()
-            yield True
-            files.remove_empty(self.records, self.directory)
-        except BlockingIOError:
+            fd = os.open(self.directory, _DIRECTORY)
+        except (FileNotFoundError, NotADirectoryError):
             yield False
+            return
+        try:
+            free = self._lock_at_once(fd)
+            if free:
+                self._sweep()
+            yield free
+            if free:
+                files.remove_empty(self.records, self.directory)
         finally:
             os.close(fd)
+
+    def _lock_at_once(self, fd: int) -> bool:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return self._is_in_place(fd)
+
+    def _is_in_place(self, fd: int) -> bool:
+        """Whether a directory is still the one of the domain; the lock of one that was removed says nothing."""
+        try:
+            return os.path.samestat(os.fstat(fd), os.stat(self.directory))
+        except FileNotFoundError:
+            return False
 
     def _open_locked(self) -> int:
         while True:
@@ -133,10 +151,13 @@ class Store:
                 fd = os.open(self.directory, _DIRECTORY)
             except FileNotFoundError:
                 continue  # the run before us removed it, since it was empty
-            self._flock(fd, fcntl.LOCK_EX)
-            with contextlib.suppress(FileNotFoundError):
-                if os.path.samestat(os.fstat(fd), os.stat(self.directory)):
-                    return fd
+            try:
+                self._flock(fd, fcntl.LOCK_EX)
+            except NsfleetError:
+                os.close(fd)
+                raise
+            if self._is_in_place(fd):
+                return fd
             os.close(fd)
 
     def _flock(self, fd: int, how: int) -> None:
@@ -165,8 +186,7 @@ class Store:
     def save(self, key: str, record: Record) -> None:
         """Keep what was applied."""
         with _telling("write", self._record_path(key)):
-            os.makedirs(self.records, mode=0o700, exist_ok=True)
-            files.write_whole(self._record_path(key), json.dumps(record.data(), sort_keys=True))
+            files.write_with_directory(self._record_path(key), json.dumps(record.data(), sort_keys=True))
 
     def reinstate(self, key: str, record: Record | None) -> None:
         """Bring a record back to what it was.

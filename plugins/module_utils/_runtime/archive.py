@@ -38,8 +38,7 @@ def install() -> str:
     digest = hashlib.sha256(repr(sorted(sources.items())).encode()).hexdigest()[:16]
     path = os.path.join(DIRECTORY, f"{_NAME}-{digest}.pyz")
     if not os.path.exists(path):
-        os.makedirs(DIRECTORY, mode=0o700, exist_ok=True)
-        files.write_whole(path, _archive(sources), 0o500)
+        files.write_with_directory(path, _archive(sources), 0o500)
     return path
 
 

@@ -76,8 +76,7 @@ def load(name: str) -> State:
 
 def save(name: str, state: State) -> None:
     """Keep the state; only the monitor does."""
-    os.makedirs(DIRECTORY, mode=0o700, exist_ok=True)
-    files.write_whole(_path(name, "json"), json.dumps(state._asdict()))
+    files.write_with_directory(_path(name, "json"), json.dumps(state._asdict()))
 
 
 def forget(name: str) -> None:
@@ -89,8 +88,7 @@ def forget(name: str) -> None:
 
 def ask_to_stop(name: str) -> None:
     """Leave the note that the container is to stay stopped when it ends."""
-    os.makedirs(DIRECTORY, mode=0o700, exist_ok=True)
-    files.write_whole(_path(name, "stop"), "")
+    files.write_with_directory(_path(name, "stop"), "")
 
 
 def allow_to_run(name: str) -> None:
