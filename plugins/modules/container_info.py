@@ -83,13 +83,23 @@ containers:
       description: The end of its log.
       type: str
       sample: "ready\n"
+    damaged:
+      description: >-
+        What is wrong with the description in its bundle; empty if nothing is. Of a damaged one, only its name, its
+        bundle, its log and what is known of its processes are told.
+      type: str
+      sample: ""
+    supervised:
+      description: Whether its monitor runs.
+      type: bool
+      sample: true
     bundle:
       description: Directory of its OCI bundle and its log.
       type: str
       sample: /var/lib/nsfleet/containers/web
     processes:
       description: Its processes, as the host sees them.
-      returned: it runs
+      returned: it has a control group, as it does while it runs
       type: list
       elements: dict
       sample:
@@ -97,21 +107,21 @@ containers:
           command: nginx
     usage:
       description: What it uses, by controller, as M(nsfleet.linux.cgroup_info) tells it.
-      returned: it runs
+      returned: it has a control group, as it does while it runs
       type: dict
       sample:
         memory:
           current: 8388608
     events:
       description: What happened to it, such as kills when memory ran out, as M(nsfleet.linux.cgroup_info) tells it.
-      returned: it runs
+      returned: it has a control group, as it does while it runs
       type: dict
       sample:
         memory:
           oom_kill: 0
     psi:
       description: How long it waited for processors, memory and disks, in percent and microseconds.
-      returned: it runs
+      returned: it has a control group, as it does while it runs
       type: dict
       sample:
         cpu:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 import signal
@@ -463,6 +464,11 @@ def test_stopped_at_once_it_tells_how_it_ended() -> None:
         laws.run("container", {"name": "case", "state": "absent"})
 
 
+def failed_to_start(times: int) -> bool:
+    """Whether the monitor wrote down so many failures."""
+    return content(f"{BUNDLE}/monitor.log").count("/srv/other") >= times
+
+
 def test_monitor_goes_on_while_what_the_container_needs_is_away() -> None:
     """Attempts to start it again that fail leave nothing open, and when all is there again, the next one succeeds."""
     world.sh("cp -a /srv/case /srv/other")
@@ -473,8 +479,8 @@ def test_monitor_goes_on_while_what_the_container_needs_is_away() -> None:
     os.rename("/srv/other", "/srv/away")
     os.kill(pid(), signal.SIGKILL)
     opened = []
-    for failures in (1, 4):
-        until(lambda failures=failures: content(f"{BUNDLE}/monitor.log").count("/srv/other") >= failures)
+    for wanted in (1, 4):
+        until(functools.partial(failed_to_start, wanted))
         opened.append(len(os.listdir(f"/proc/{monitor}/fd")))
     assert "rootfs: /srv/other: No such file or directory" in info()["error"]
     os.rename("/srv/away", "/srv/other")

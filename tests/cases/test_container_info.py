@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 import typing as t
 
@@ -85,6 +86,25 @@ def test_all_containers_by_name() -> None:
     assert [each["name"] for each in told()] == ["case-a", "case-b"]
     assert [each["name"] for each in told(name="case-b")] == ["case-b"]
     for name in ("case-a", "case-b"):
+        laws.run("container", {"name": name, "state": "absent"})
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", '{"root": {}, "process": {}, "linux": {}}', '{"root": 1, "process": 2, "linux": 3}']
+)
+def test_damaged_container_is_said_to_be_and_the_others_are_told(text: str) -> None:
+    laws.run("container", BASE)
+    laws.run("container", {**BASE, "name": "sound", "state": "present"})
+    pid = first()
+    site.until(lambda: one()["log"])
+    world.sh(f"printf '%s' '{text}' >/var/lib/nsfleet/containers/case/config.json")
+    damaged, sound = told()
+    assert (damaged["name"], sound["name"], sound["damaged"]) == ("case", "sound", "")
+    assert "/var/lib/nsfleet/containers/case/config.json is damaged" in damaged["damaged"]
+    assert (damaged["running"], damaged["pid"], damaged["log"]) == (True, pid, "0123456789\n")
+    found = laws.run("namespace_info", {"container": "case", "type": ["uts"]})["namespaces"]
+    assert [each["namespace"] for each in found] == [os.readlink(f"/proc/{pid}/ns/uts")]
+    for name in ("case", "sound"):
         laws.run("container", {"name": name, "state": "absent"})
 
 

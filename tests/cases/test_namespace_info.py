@@ -397,6 +397,12 @@ def test_bad_input(options: dict[str, t.Any], words: tuple[str, ...]) -> None:
     laws.refused("namespace_info", options, *words)
 
 
+def test_name_whose_mount_is_lost() -> None:
+    world.sh("ip netns add web; umount /run/netns/web")
+    laws.refused("namespace_info", {"name": "web"}, "name: expected the file of a namespace, got /run/netns/web")
+    world.sh("rm /run/netns/web")
+
+
 def test_pipe_is_refused_and_not_waited_for() -> None:
     world.sh("mkfifo /run/pipe")
     for module, options in (("namespace_info", {}), ("netns", {"name": "case"})):

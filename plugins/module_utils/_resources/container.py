@@ -431,11 +431,19 @@ class Container(Resource):
         found = super().shown()
         if self.observed.exists:
             _bundle, known = self.observed.handle
-            found.update(
-                running=known.running, pid=known.first.pid if known.running else None, exit_code=known.exit_code,
-                restarts=known.restarts,
-            )  # fmt: skip
+            found.update(of_processes(known))
         return found
+
+
+def of_processes(known: states.State) -> State:
+    """What the result says of a container's processes."""
+    return {
+        "running": known.running,
+        "supervised": known.supervised,
+        "pid": known.first.pid if known.running else None,
+        "exit_code": known.exit_code,
+        "restarts": known.restarts,
+    }
 
 
 def _leads_into(rootfs: str, path: str, places: t.Iterable[str]) -> bool:

@@ -16,8 +16,8 @@ from .._model.names import container_name
 from .._model.quantities import between
 from .._runtime import groups, lifecycle
 from .._runtime import state as states
-from .._runtime.bundle import Bundle, names
-from .container import Container
+from .._runtime.bundle import Bundle, Damaged, names
+from .container import Container, of_processes
 
 #: All of a log would have to go through the task's result.
 _LARGEST_LOG: t.Final = 16 << 20
@@ -40,21 +40,29 @@ def gather(options: t.Mapping[str, t.Any]) -> State:
 
 
 def _describe(name: str, log_bytes: int) -> State:
-    container = Container({"name": name, "state": "present"})
-    container.observed = container.observe({})
     bundle, known = Bundle(name), states.load(name)
-    group = groups.of(bundle.spec)
     return {
-        **container.shown(),
+        **_of_description(bundle, known),
         "bundle": bundle.directory,
         "uptime": lifecycle.uptime(known),
         "error": known.error,
         "log": lifecycle.log_tail(bundle, log_bytes),
-        **(_of_group(group) if group.exists else {}),
     }
 
 
+def _of_description(bundle: Bundle, known: states.State) -> State:
+    """What only a description leads to; where it is damaged, the others are told all the same."""
+    try:
+        container = Container({"name": bundle.name, "state": "present"})
+        container.observed = container.observe({})
+        return {**container.shown(), "damaged": "", **_of_group(groups.of(bundle.spec))}
+    except Damaged as error:
+        return {"name": bundle.name, "damaged": str(error), **of_processes(known)}
+
+
 def _of_group(group: Group) -> State:
+    if not group.exists:
+        return {}
     running = process.processes(group.processes(recursive=True))
     return {
         "processes": [each._asdict() for each in running],

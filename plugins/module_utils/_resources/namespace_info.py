@@ -22,7 +22,7 @@ from .._netlink.link import get_link
 from .._netlink.message import Socket
 from .._runtime import groups
 from .._runtime import state as states
-from .._runtime.bundle import Bundle, names
+from .._runtime.bundle import Bundle, Damaged, names
 from .._runtime.spec import NAMESPACE_KINDS, Spec
 from .policy import GROUP
 
@@ -57,7 +57,7 @@ def gather(options: t.Mapping[str, t.Any]) -> State:
     :raises InvalidOptions: there is something at the path, and it is no namespace.
     """
     path = options.get("path") or (netns.reference_path(options["name"]) if "name" in options else "")
-    at_path = _at(path) if path else None
+    at_path = _at(path, "name" if "name" in options else "path") if path else None
     census = Census(options["holders"])
     view = _View(census, _containers("container" in options))
     order = {kind: number for number, kind in enumerate(FLAGS)}
@@ -77,9 +77,10 @@ def gather(options: t.Mapping[str, t.Any]) -> State:
     }
 
 
-def _at(path: str) -> str | None:
+def _at(path: str, option: str) -> str | None:
     """The namespace at a path, ``None`` if there is none.
 
+    :param option: that says the path, for the error.
     :raises InvalidOptions: something else is there.
     """
     try:
@@ -88,7 +89,7 @@ def _at(path: str) -> str | None:
         return None
     except OSError as error:
         problem = f"expected the file of a namespace, got {path}: {error.strerror}"
-        raise InvalidOptions([OptionError("path", problem)]) from error
+        raise InvalidOptions([OptionError(option, problem)]) from error
     try:
         return name_of(fd)
     finally:
@@ -187,10 +188,15 @@ def _containers(needed: bool) -> list[_Container]:
 
 
 def _container(name: str) -> _Container:
-    spec, first = Bundle(name).spec, states.load(name)
+    known = states.load(name)
+    first = {known.first.pid} if known.running else set()
+    try:
+        spec = Bundle(name).spec
+    except Damaged:  # of its other processes, and of what was made for it, nobody knows
+        return _Container(name, frozenset(first), frozenset())
     group = groups.of(spec)
     pids = group.processes(recursive=True) if group.exists else []
-    return _Container(name, frozenset(pids), frozenset(_made(spec, first.first.pid) if first.running else ()))
+    return _Container(name, frozenset(pids), frozenset(made for pid in first for made in _made(spec, pid)))
 
 
 def _made(spec: Spec, pid: int) -> t.Iterator[str]:

@@ -27,8 +27,12 @@ from .spec import Spec, annotation, check, fixed
 DIRECTORY: t.Final = "/var/lib/nsfleet/containers"
 
 #: What every description has.
-_SECTIONS: t.Final = frozenset({"root", "process", "linux"})
+_SECTIONS: t.Final = ("root", "process", "linux")
 _REMEDY: t.Final = "remove the container (state: absent) and make it anew"
+
+
+class Damaged(NsfleetError):
+    """The description of a container is not there, or is none."""
 
 
 class Bundle:
@@ -54,15 +58,15 @@ class Bundle:
     def spec(self) -> Spec:
         """Its description.
 
-        :raises NsfleetError: it is not there, or it is damaged.
+        :raises Damaged: it is not there, or it is damaged.
         """
         if self._spec is None:
             try:
                 spec = json.loads(files.read_text(self.config) or "")
             except (OSError, ValueError) as error:
-                raise NsfleetError(f"{self.config} is damaged ({error}); {_REMEDY}") from error
-            if not isinstance(spec, dict) or not spec.keys() >= _SECTIONS:
-                raise NsfleetError(f"{self.config} is damaged (it is no description of a container); {_REMEDY}")
+                raise Damaged(f"{self.config} is damaged ({error}); {_REMEDY}") from error
+            if not _is_description(spec):
+                raise Damaged(f"{self.config} is damaged (it is no description of a container); {_REMEDY}")
             self._spec = spec
         return self._spec
 
@@ -73,7 +77,7 @@ class Bundle:
         """
         try:
             self._spec = self.spec
-        except NsfleetError:
+        except Damaged:
             self._spec = {"root": {}, "process": {}, "linux": {"cgroupsPath": group, "namespaces": []}}
 
     @property
@@ -107,6 +111,12 @@ class Bundle:
         for name in (self.log, self.config, os.path.join(self.directory, "monitor.log")):
             files.remove(name)
         files.remove_empty(self.stage)
+
+
+def _is_description(spec: t.Any) -> bool:
+    """Whether decoded JSON has the sections of a description, and the control group by which we find its processes."""
+    sections = isinstance(spec, dict) and all(isinstance(spec.get(section), dict) for section in _SECTIONS)
+    return sections and isinstance(spec["linux"].get("cgroupsPath"), str)
 
 
 def names() -> list[str]:
