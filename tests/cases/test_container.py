@@ -464,6 +464,27 @@ def test_stopped_at_once_it_tells_how_it_ended() -> None:
         laws.run("container", {"name": "case", "state": "absent"})
 
 
+def test_stopped_though_something_is_not_there_any_more() -> None:
+    os.mkdir("/srv/case/data")
+    laws.run("container", {**BASE, "mounts": [{"destination": "/mnt/data", "source": "/srv/case/data"}]})
+    os.rmdir("/srv/case/data")
+    laws.missing("container", {"name": "case", "state": "restarted"}, "mounts[/mnt/data].source: there is no")
+    laws.four_steps("container", {"name": "case", "state": "stopped"})
+    laws.remove("container", {"name": "case"})
+
+
+def test_group_above_cannot_give_controllers(sleeper: int) -> None:
+    """Of version 2, with processes of its own: known before anything is touched."""
+    files = {"hugetlb": "hugetlb.2MB.max", "memory": "memory.max"}
+    controller = next((each for each in files if groups.place(each).version == 2), "memory")
+    need(f"{GROUPS_WITH}{files[controller]}")
+    laws.run("cgroup", {"name": "above", "processes": [sleeper]})
+    limit: dict[str, t.Any] = {"hugetlb_max": {"2MB": "2M"}} if controller == "hugetlb" else {"memory_max": "64M"}
+    words = f"{next(iter(limit))}: it needs the controller {controller}, which cannot be had", "processes of its own"
+    laws.refused("container", {**BASE, "cgroup_parent": "above", **limit}, *words)
+    laws.run("cgroup", {"name": "above", "state": "absent", "kill": True})
+
+
 def failed_to_start(times: int) -> bool:
     """Whether the monitor wrote down so many failures."""
     return content(f"{BUNDLE}/monitor.log").count("/srv/other") >= times

@@ -128,7 +128,7 @@ class Cgroup(Resource):
         if errors:
             raise InvalidOptions(errors)
         self.group = Group(self.name, self.host or detect())
-        needed = {*self.wanted.get("controllers", ()), *limits.controllers(self.wanted), *self._raw_controllers()}
+        needed = {*self.wanted.get("controllers", ()), *limits.users(self.wanted), *self._raw_controllers()}
         if needed:
             self.wanted["controllers"] = sorted(needed)
         #: Where processes were that this run moved into the group: files to write their ids to.

@@ -79,22 +79,17 @@ def _stranded(resource: Cgroup) -> t.Iterator[Exception]:
 def _without_controllers(
     resource: Cgroup, changes: t.Sequence[Change], refused: t.Container[str]
 ) -> t.Iterator[Exception]:
-    """Controllers that the group cannot get; the option that needs one is named, if it is not refused already."""
+    """Controllers that the group cannot get."""
     if not any(change.path == ("controllers",) for change in changes):
         return
-    asked = resource.given.get("controllers", ())
-    for controller, reason in resource.group.obstacles(resource.wanted["controllers"]):
-        users = [
-            field.name
-            for field in limits.LIMITS
-            if field.name in resource.wanted and field.write.controller == controller
-        ]
-        raw = (file for file in resource.wanted.get("settings", ()) if settings.controller_of(file) == controller)
-        users += [f"settings[{file}]" for file in raw]
-        if controller in asked or not users:
-            yield OptionError("controllers", f"{controller} cannot be had: {reason}")
-        elif users[0] not in refused:
-            yield OptionError(users[0], f"it needs the controller {controller}, which cannot be had: {reason}")
+    users = limits.users(resource.wanted)
+    for file in resource.wanted.get("settings", ()):
+        users.setdefault(settings.controller_of(file), []).append(f"settings[{file}]")
+    for asked in resource.given.get("controllers", ()):
+        users.pop(asked, None)
+    yield from limits_check.without_controllers(
+        resource.group, resource.wanted["controllers"], users, "controllers", refused
+    )
 
 
 def _below_threads(resource: Cgroup) -> t.Iterator[Exception]:

@@ -245,18 +245,32 @@ class Container(Resource):
 
     def preflight(self, steps: t.Sequence[Step]) -> t.Iterable[Exception]:
         """Root file system, sources of mounts, namespaces, the program, limits."""
-        from . import limits_check
-
         if self.absent:
             return
         if not self.described and not self.observed.exists:
             yield Missing(f"command: there is no container {self.name}, and no command to make one with")
             return
+        if not (self.described or self.wanted.get("running")):
+            return  # what is missing is no reason not to stop it
         yield from self._missing_files()
         yield from self._missing_namespaces()
         group = Group(self._group_name())
         yield from self._group_of_others(group)
-        yield from limits_check.preflight(group, flatten(_LIMITS, self._limits()), self.wanted)
+        yield from self._limit_obstacles(group)
+
+    def _limit_obstacles(self, group: Group) -> t.Iterator[Exception]:
+        """Limits that this host does not have, and controllers that the group cannot get."""
+        from . import limits_check
+
+        refused = set()
+        for change in flatten(_LIMITS, self._limits()):
+            for problem in limits_check.preflight(group, (change,), self.wanted):
+                refused.add(change.path[0])
+                yield problem
+        if self.wanted.get("running"):
+            needed = groups.controllers(self.compose(), group)
+            users = limits.users(self.wanted)
+            yield from limits_check.without_controllers(group, needed, users, "cgroup_parent", refused)
 
     def _group_of_others(self, group: Group) -> t.Iterator[Exception]:
         """A control group at the container's place: its processes would be limited, and in the end killed, as ours."""

@@ -509,9 +509,13 @@ def is_limit(name: str) -> bool:
     return name in _BY_NAME
 
 
-def controllers(state: State) -> set[str]:
-    """The controllers that a group needs for its limits."""
-    return {_BY_NAME[name].write.controller for name in state if name in _BY_NAME}
+def users(state: State) -> dict[str, list[str]]:
+    """The controllers that a group needs for its limits, each to the options that need it."""
+    found: dict[str, list[str]] = {}
+    for field in LIMITS:
+        if field.name in state:
+            found.setdefault(field.write.controller, []).append(field.name)
+    return found
 
 
 def check(state: State) -> list[OptionError]:

@@ -85,6 +85,27 @@ def preflight(group: Group, changes: t.Iterable[Change], wanted: State) -> t.Ite
             yield Missing(f"{change.option}: {problem}")
 
 
+def without_controllers(
+    group: Group,
+    controllers: t.Iterable[str],
+    users: t.Mapping[str, t.Sequence[str]],
+    otherwise: str,
+    refused: t.Container[str],
+) -> t.Iterator[OptionError]:
+    """Controllers that a group cannot get; the option that needs one is named.
+
+    :param users: controllers to the options that need them, perhaps none.
+    :param otherwise: the option that is named where none needs it.
+    :param refused: options that are refused already, for whatever reason.
+    """
+    for controller, reason in group.obstacles(controllers):
+        needing = users.get(controller)
+        if not needing:
+            yield OptionError(otherwise, f"{controller} cannot be had: {reason}")
+        elif needing[0] not in refused:
+            yield OptionError(needing[0], f"it needs the controller {controller}, which cannot be had: {reason}")
+
+
 def _unsupported(group: Group, change: Change) -> str | None:
     """Whether the version of cgroups or the host lacks it."""
     try:

@@ -30,15 +30,26 @@ def make(spec: Spec) -> Group:
     :raises NsfleetError: this host cannot.
     """
     group = of(spec)
-    settings = spec["linux"].get("resources", {}).get("unified", {})
-    there = group.host.controllers()
-    group.create({name for name in _ALWAYS if name in there} | {find(file).controller for file in settings} - {""})
+    group.create(controllers(spec, group))
     if group.of_others:  # whoever calls has asked whether it may be taken over
         group.set_mark(OURS)
     # What has a line for each of several devices is written line by line, as the kernel wants it.
-    lines = ((file, [text] if file == "devices" else text.split("\n")) for file, text in settings.items())
+    texts = _settings(spec).items()
+    lines = ((file, [text] if file == "devices" else text.split("\n")) for file, text in texts)
     group.write_all((file, line) for file, texts in lines for line in texts)
     return group
+
+
+def controllers(spec: Spec, group: Group) -> set[str]:
+    """The controllers that a container's group gets: for its limits, and what every container is to have."""
+    there = group.host.controllers()
+    return {name for name in _ALWAYS if name in there} | {find(file).controller for file in _settings(spec)} - {""}
+
+
+def _settings(spec: Spec) -> dict[str, str]:
+    """Files of the group to what is to be in them."""
+    found: dict[str, str] = spec["linux"].get("resources", {}).get("unified", {})
+    return found
 
 
 def dispensable(name: str) -> list[str]:
