@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import os
 import shutil
@@ -14,6 +15,7 @@ import time
 import typing as t
 
 import pytest
+from ansible_collections.nsfleet.linux.plugins.module_utils._kernel import mount_api
 from ansible_collections.nsfleet.linux.plugins.module_utils._kernel.syscall import number as call_number
 from ansible_collections.nsfleet.linux.plugins.module_utils._kernel.syscall import syscall
 from ansible_collections.nsfleet.linux.plugins.module_utils._resources.container import TABLE
@@ -483,6 +485,33 @@ def test_group_above_cannot_give_controllers(sleeper: int) -> None:
     words = f"{next(iter(limit))}: it needs the controller {controller}, which cannot be had", "processes of its own"
     laws.refused("container", {**BASE, "cgroup_parent": "above", **limit}, *words)
     laws.run("cgroup", {"name": "above", "state": "absent", "kill": True})
+
+
+@pytest.mark.parametrize("kernel", ["of today", "before Linux 5.12"])
+@pytest.mark.parametrize(
+    ("attributes", "clear", "shown"),
+    [
+        (mount_api.READ_ONLY, 0, "ro,nosuid,nodev,noatime"),
+        (0, mount_api.NO_DEV, "rw,nosuid,noatime"),
+        (mount_api.NO_EXEC, mount_api.NO_SUID | mount_api.ACCESS_TIME_MASK, "rw,nodev,noexec,relatime"),
+        (mount_api.STRICT_ACCESS_TIME, 0, "rw,nosuid,nodev"),
+    ],
+)
+def test_attributes_of_a_mount_that_nobody_names_stay(
+    kernel: str, attributes: int, clear: int, shown: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def old(target: int, words: bytes, recursive: bool) -> None:
+        del target, words, recursive
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+    world.sh("mkdir /srv/case/mount; mount -t tmpfs -o nosuid,nodev,noatime tmpfs /srv/case/mount")
+    if kernel != "of today":
+        monkeypatch.setattr(mount_api, "_setattr", old)
+    target = os.open("/srv/case/mount", os.O_PATH | os.O_DIRECTORY)
+    mount_api.set_attributes(target, attributes, clear)
+    os.close(target)
+    assert world.sh("findmnt --noheadings --output VFS-OPTIONS /srv/case/mount").strip() == shown
+    world.sh("umount /srv/case/mount")
 
 
 def failed_to_start(times: int) -> bool:

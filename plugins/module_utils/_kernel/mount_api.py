@@ -34,6 +34,12 @@ _OLD_FLAGS = {
     READ_ONLY: 0x1, NO_SUID: 0x2, NO_DEV: 0x4, NO_EXEC: 0x8, NO_ACCESS_TIME: 0x400, STRICT_ACCESS_TIME: 0x1000000,
     NO_DIRECTORY_ACCESS_TIME: 0x800, NO_SYMLINKS: 0x100,
 }  # fmt: skip
+#: And as statvfs(3) shows them; access times that it does not show are kept where none are named.
+_SHOWN = {
+    READ_ONLY: os.ST_RDONLY, NO_SUID: os.ST_NOSUID, NO_DEV: os.ST_NODEV, NO_EXEC: os.ST_NOEXEC,
+    NO_ACCESS_TIME: os.ST_NOATIME, NO_DIRECTORY_ACCESS_TIME: os.ST_NODIRATIME,
+}  # fmt: skip
+_MS_REMOUNT, _MS_RELATIME = 0x20, 0x200000
 
 
 def new_filesystem(kind: str, options: t.Mapping[str, str | None], attributes: int = 0) -> int:
@@ -104,7 +110,7 @@ def set_attributes(target: int, attributes: int, clear: int = 0, recursive: bool
     except OSError as error:
         if error.errno != errno.ENOSYS or recursive:
             raise
-        _remount(target, attributes)
+        _remount(target, attributes, clear)
 
 
 def map_ids(detached: int, user_namespace: int, recursive: bool = True) -> None:
@@ -134,11 +140,14 @@ def _setattr(target: int, attributes: bytes, recursive: bool) -> None:
     syscall(_MOUNT_SETATTR, target, b"", flags, attributes, len(attributes))
 
 
-def _remount(target: int, attributes: int) -> None:
-    flags = 0x20 | mount.MS_BIND  # MS_REMOUNT
-    for attribute, flag in _OLD_FLAGS.items():
-        if attributes & attribute:
-            flags |= flag
+def _remount(target: int, attributes: int, clear: int) -> None:
+    """By mount(2), which would take away what it is not told to keep; in a user namespace it may not even do that."""
+    present = os.fstatvfs(target).f_flag
+    kept = sum(attribute for attribute, shown in _SHOWN.items() if present & shown)
+    wanted = kept & ~clear | attributes
+    flags = _MS_REMOUNT | mount.MS_BIND | sum(flag for attribute, flag in _OLD_FLAGS.items() if wanted & attribute)
+    if clear & ACCESS_TIME_MASK and not wanted & ACCESS_TIME_MASK:
+        flags |= _MS_RELATIME
     mount.mount("", f"/proc/self/fd/{target}", flags)
 
 

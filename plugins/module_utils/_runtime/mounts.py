@@ -226,16 +226,9 @@ def protect(root: int, places: t.Iterable[str]) -> None:
             continue
         cover = mount_api.clone_tree(target)
         mount_api.attach(cover, target)
-        mount_api.set_attributes(cover, mount_api.READ_ONLY | _locked(cover))
+        mount_api.set_attributes(cover, mount_api.READ_ONLY)
         os.close(target)
         os.close(cover)
-
-
-def _locked(descriptor: int) -> int:
-    """Attributes of the mount below, which a remount without them would lose, and in a user namespace may not."""
-    flags = os.fstatvfs(descriptor).f_flag
-    names = {os.ST_NOSUID: mount_api.NO_SUID, os.ST_NODEV: mount_api.NO_DEV, os.ST_NOEXEC: mount_api.NO_EXEC}
-    return sum(attribute for flag, attribute in names.items() if flags & flag)
 
 
 def _there(root: int, place: str) -> int | None:
