@@ -5,15 +5,22 @@
 
 from __future__ import annotations
 
+import gzip
+import os
 import pathlib
 import struct
 import typing as t
 
 import pytest
 from ansible_collections.nsfleet.linux.plugins.module_utils._cgroup import devices, settings
+from ansible_collections.nsfleet.linux.plugins.module_utils._cgroup import group as groups
 from ansible_collections.nsfleet.linux.plugins.module_utils._cgroup.hierarchy import Hierarchy, Host, detect
 from ansible_collections.nsfleet.linux.plugins.module_utils._cgroup.tree import Tree
+from ansible_collections.nsfleet.linux.plugins.module_utils._kernel import config
 from ansible_collections.nsfleet.linux.plugins.module_utils._model.errors import NsfleetError
+from ansible_collections.nsfleet.linux.plugins.module_utils._model.field import Table
+from ansible_collections.nsfleet.linux.plugins.module_utils._model.resource import flatten
+from ansible_collections.nsfleet.linux.plugins.module_utils._resources import limits, limits_check
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -391,3 +398,41 @@ def test_what_is_no_rule_is_refused(words: str) -> None:
 def test_a_device_may_be_named_by_its_path() -> None:
     assert str(devices.parse_rule("/dev/null rw")) == "c 1:3 rw"
     assert str(devices.parse_rule("a")) == devices.EVERYTHING
+
+
+# --- what a kernel lacks -----------------------------------------------------------------------
+
+
+def refused(option: str, value: t.Any, tree: Recorded) -> list[str]:
+    """What stands in the way of an option in a new group of version 2."""
+    group = groups.Group("case", Host([V2], tree=tree))
+    (field,) = (each for each in limits.LIMITS if each.name == option)
+    changes = flatten(Table((field,)), {option: value})
+    return [str(problem) for problem in limits_check.preflight(group, changes, {option: value})]
+
+
+@pytest.mark.parametrize("text", ["", "# CONFIG_UCLAMP_TASK_GROUP is not set\n", "CONFIG_UCLAMP_TASK_GROUP=y\n"])
+@pytest.mark.parametrize("packed", [False, True])
+def test_where_no_group_has_a_controller_the_kernel_says_what_it_was_built_with(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, text: str, packed: bool
+) -> None:
+    place = tmp_path / (f"config-{os.uname().release}" + (".gz" if packed else ""))
+    if text:
+        content = f"CONFIG_CGROUPS=y\n{text}".encode()
+        place.write_bytes(gzip.compress(content) if packed else content)
+    monkeypatch.setattr(config, "PLACES", (str(tmp_path / "config-{}") + (".gz" if packed else ""),))
+    config._lines.cache_clear()
+    nobody = {"/g/cgroup.controllers": "cpu", "/g": ""}
+    found = refused("cpu_uclamp_min", "5.00", Recorded(nobody))
+    config._lines.cache_clear()
+    assert [words.partition(":")[0] for words in found] == (["cpu_uclamp_min"] if "not set" in text else [])
+    assert all("built without CONFIG_UCLAMP_TASK_GROUP" in words for words in found)
+
+
+def test_groups_that_have_a_controller_know_better(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(config, "built_without", lambda option: option != "")
+    somebody = {"/g": "", "/g/nsfleet": "", "/g/nsfleet/cgroup.controllers": "cpu", "/g/nsfleet/cpu.uclamp.min": "0.00"}
+    assert refused("cpu_uclamp_min", "5.00", Recorded(somebody)) == []
+    del somebody["/g/nsfleet/cpu.uclamp.min"]
+    monkeypatch.setattr(config, "built_without", lambda option: option == "")
+    assert len(refused("cpu_uclamp_min", "5.00", Recorded(somebody))) == 1

@@ -11,7 +11,7 @@ import os
 import typing as t
 
 from .._cgroup import settings
-from .._kernel import files
+from .._kernel import config, files
 from .._model.errors import Missing, OptionError
 from .._model.quantities import MAX, numbers
 from .limits import huge_page_sizes, limit_of
@@ -23,22 +23,39 @@ if t.TYPE_CHECKING:
     from .._model.field import State
     from .._model.resource import Change
 
-#: Why a kernel may lack a file that its version of cgroups has.
-_HINTS = {
-    "memory.swap.max": "it does not count swap; boot it with swapaccount=1",
-    "memory.swap.high": "it is older than 5.8, or does not count swap",
-    "memory.zswap.max": "it was built without CONFIG_ZSWAP, or is older than 5.19",
-    "memory.zswap.writeback": "it was built without CONFIG_ZSWAP, or is older than 6.8",
-    "cpu.uclamp.min": "it was built without CONFIG_UCLAMP_TASK_GROUP",
-    "cpu.uclamp.max": "it was built without CONFIG_UCLAMP_TASK_GROUP",
-    "cpu.idle": "it is older than 5.15",
-    "cpu.max": "it was built without CONFIG_CFS_BANDWIDTH",
-    "cpu.max.burst": "it is older than 5.14, or was built without CONFIG_CFS_BANDWIDTH",
-    "cpuset.cpus.exclusive": "it is older than 6.7",
-    "io.max": "it was built without CONFIG_BLK_DEV_THROTTLING",
-    "io.weight": "it has neither CONFIG_BLK_CGROUP_IOCOST nor the scheduler BFQ; try modprobe bfq",
-    "io.latency": "it was built without CONFIG_BLK_CGROUP_IOLATENCY",
-    "io.prio.class": "it was built without CONFIG_BLK_CGROUP_IOPRIO, or is older than 5.14",
+
+class _Origin(t.NamedTuple):
+    """What it takes that a kernel has a file of its version of cgroups."""
+
+    since: str = ""  #: version of Linux; distributions have some files in older ones
+    option: str = ""  #: with which the kernel is built
+    remedy: str = ""  #: in words, where it is something else
+
+    def __str__(self) -> str:
+        reasons = (
+            f"it was built without {self.option}" if self.option else "",
+            f"it is older than {self.since}" if self.since else "",
+            self.remedy,
+        )
+        return ", or ".join(reason for reason in reasons if reason)
+
+
+_SWAP: t.Final = "it does not count swap; boot it with swapaccount=1"
+_ORIGINS: t.Final = {
+    "memory.swap.max": _Origin(remedy=_SWAP),
+    "memory.swap.high": _Origin("5.8", remedy=_SWAP),
+    "memory.zswap.max": _Origin("5.19", "CONFIG_ZSWAP"),
+    "memory.zswap.writeback": _Origin("6.8", "CONFIG_ZSWAP"),
+    "cpu.uclamp.min": _Origin(option="CONFIG_UCLAMP_TASK_GROUP"),
+    "cpu.uclamp.max": _Origin(option="CONFIG_UCLAMP_TASK_GROUP"),
+    "cpu.idle": _Origin("5.15"),
+    "cpu.max": _Origin(option="CONFIG_CFS_BANDWIDTH"),
+    "cpu.max.burst": _Origin("5.14", "CONFIG_CFS_BANDWIDTH"),
+    "cpuset.cpus.exclusive": _Origin("6.7"),
+    "io.max": _Origin(option="CONFIG_BLK_DEV_THROTTLING"),
+    "io.weight": _Origin(remedy="it has neither CONFIG_BLK_CGROUP_IOCOST nor the scheduler BFQ; try modprobe bfq"),
+    "io.latency": _Origin(option="CONFIG_BLK_CGROUP_IOLATENCY"),
+    "io.prio.class": _Origin("5.14", "CONFIG_BLK_CGROUP_IOPRIO"),
 }
 
 
@@ -117,13 +134,17 @@ def _unsupported(group: Group, change: Change) -> str | None:
 
 
 def _without_file(group: Group, change: Change) -> str | None:
-    """Whether the kernel lacks it."""
+    """Whether the kernel lacks it: as groups show, or where none has the controller yet, as the kernel was built."""
     limit = limit_of(change)
     for file in limit.files(change):
         hierarchy, accessor = settings.locate(group.host, file)
-        if lacks(group, hierarchy, limit.controller, accessor.files(file)):
-            hint = _HINTS.get(file, "")
-            return f"this kernel has no {file}{': ' if hint else ''}{hint}"
+        origin = _ORIGINS.get(file, _Origin())
+        if sample(group, hierarchy, limit.controller) is None:
+            lacking = bool(origin.option) and config.built_without(origin.option)
+        else:
+            lacking = lacks(group, hierarchy, limit.controller, accessor.files(file))
+        if lacking:
+            return f"this kernel has no {file}" + (f": {origin}" if any(origin) else "")
     return None
 
 
