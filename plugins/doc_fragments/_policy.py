@@ -29,6 +29,3 @@ options:
       warn: Leave what drifted, and warn.
       fail: Change nothing, and fail with the list of what drifted.
 """
-
-    RETURN = r"""
-"""

@@ -401,22 +401,6 @@ class Group:
         keys = ((each, "" if each.version == 2 else each.controllers[0]) for each in self.hierarchies)
         return [f"{each.mount_point}{groups[key]}/cgroup.procs" for each, key in keys if key in groups]
 
-    def entrances(self, version: int = 1) -> list[str]:
-        """Paths of the ``cgroup.procs`` files of one version, for a process that is to enter by itself.
-
-        With version 1, these are what is left to be done after ``CLONE_INTO_CGROUP``.
-        """
-        return [f"{self.directory(each)}/cgroup.procs" for each in self.hierarchies if each.version == version]
-
-    def open_unified(self) -> int | None:
-        """A descriptor of its directory of version 2, for ``CLONE_INTO_CGROUP`` (clone3(2)); the caller closes it.
-
-        :returns: ``None`` where version 2 is not mounted.
-        """
-        if self.host.unified is None:
-            return None
-        return os.open(self.directory(self.host.unified), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-
     # --- freeze and kill -------------------------------------------------------------
 
     def freeze(self, frozen: bool) -> None:

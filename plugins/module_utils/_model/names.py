@@ -18,7 +18,7 @@ _CGROUP_FILE = re.compile(
 )
 #: Folders of ``/proc/sys/net/*/conf`` that stand for no link (``sysctl_dev_name_is_allowed`` of the kernel).
 _NO_LINKS = ("all", "default")
-_CONTAINER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+_HANDLE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 
 def interface_name(value: str) -> str:
@@ -71,9 +71,13 @@ def container_name(value: str) -> str:
 
     :raises ValueError: it is not one.
     """
-    if not _CONTAINER.fullmatch(value) or len(value) > 128:
+    return _handle(value, 128)
+
+
+def _handle(value: str, most: int) -> str:
+    if not _HANDLE.fullmatch(value) or len(value) > most:
         raise ValueError(
-            "expected 1 to 128 letters, digits, '_', '.' and '-', of which the first is a letter or digit, "
+            f"expected 1 to {most} letters, digits, '_', '.' and '-', of which the first is a letter or digit, "
             f"got {value!r}"
         )
     return value
@@ -100,9 +104,4 @@ def label(value: str) -> str:
 
     :raises ValueError: it is not one.
     """
-    if not _CONTAINER.fullmatch(value) or len(value) > 64:
-        raise ValueError(
-            "expected 1 to 64 letters, digits, '_', '.' and '-', of which the first is a letter or digit, "
-            f"got {value!r}"
-        )
-    return value
+    return _handle(value, 64)

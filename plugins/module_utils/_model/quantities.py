@@ -80,12 +80,15 @@ def count_or_max(value: str, most: int) -> str:
     return str(int(words))
 
 
-def between(low: int, high: int) -> t.Callable[[int], int]:
-    """The canonical form of whole numbers within bounds."""
+def between(low: int, high: int, what: str = "") -> t.Callable[[int], int]:
+    """The canonical form of whole numbers within bounds.
+
+    :param what: that there are so many of, for the error.
+    """
 
     def canonical(value: int) -> int:
         if not low <= value <= high:
-            raise ValueError(f"expected a whole number of {low} to {high}, got {value}")
+            raise ValueError(f"expected {low} to {high}{' ' if what else ''}{what}, got {value}")
         return value
 
     return canonical

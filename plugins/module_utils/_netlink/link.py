@@ -20,7 +20,6 @@ from .message import (
     Socket,
     attribute,
     attributes,
-    each_attribute,
     is_gone,
     nested,
     number,
@@ -39,7 +38,7 @@ AF_BRIDGE = 7
 ADDRESS, IFNAME, MTU, LINK, MASTER, LINKINFO = 1, 3, 4, 5, 10, 18
 IFALIAS, AF_SPEC, GROUP, NET_NS_FD, EXT_MASK = 20, 26, 27, 28, 29
 NUM_TX_QUEUES, NUM_RX_QUEUES, LINK_NETNSID, TXQLEN = 31, 32, 37, 13
-PROP_LIST, ALT_IFNAME = 52, 53
+ALT_IFNAME = 53
 AF_INET6, INET6_ADDR_GEN_MODE = 10, 8
 INFO_KIND, INFO_DATA, INFO_SLAVE_KIND, INFO_SLAVE_DATA = 1, 2, 4, 5
 VETH_INFO_PEER = 1
@@ -151,12 +150,6 @@ class Link:
         families = attributes(self._attributes.get(AF_SPEC, b""))
         mode = attributes(families.get(AF_INET6, b"")).get(INET6_ADDR_GEN_MODE)
         return None if mode is None else dict(enumerate(ADDRESS_MODES)).get(number(mode))
-
-    @property
-    def altnames(self) -> list[str]:
-        """Alternative names."""
-        listed = each_attribute(self._attributes.get(PROP_LIST, b""))
-        return [string(payload) for kind, payload in listed if kind == ALT_IFNAME]
 
     @property
     def info(self) -> Attributes:
@@ -333,11 +326,3 @@ def delete_link(sock: Socket, index: int) -> None:
     :raises NetlinkError: the kernel refused.
     """
     sock.request(RTM_DELLINK, IFINFO.pack(0, 0, index, 0, 0))
-
-
-def delete_group(sock: Socket, group: int) -> None:
-    """Remove all links of a group by one message; what is not ours must not be in it.
-
-    :raises NetlinkError: the kernel refused; ``ENODEV``: the group has no link.
-    """
-    sock.request(RTM_DELLINK, IFINFO.pack(0, 0, 0, 0, 0) + attribute(GROUP, struct.pack("=I", group)))

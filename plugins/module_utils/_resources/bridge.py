@@ -12,6 +12,7 @@ import typing as t
 from .._model.errors import InvalidOptions, KernelError, Missing, NsfleetError, OptionError
 from .._model.field import KEEP, Field, State, Table, unchanged
 from .._model.names import interface_name, netns_reference
+from .._model.quantities import between
 from .._model.resource import CREATE, DELETE, SET, Change, Key, Observation, Resource, Step
 from .._model.vlans import vlan_id, vlan_numbers, vlan_ranges
 from .._netlink.ability import bridge_abilities
@@ -37,15 +38,6 @@ def _seconds(low: float, high: float) -> t.Callable[[float], float]:
         if not low <= value <= high:
             raise ValueError(f"expected {low:g} to {high:g} seconds, got {value:g}")
         return round(value * _STEPS) / _STEPS
-
-    return canonical
-
-
-def _within(low: int, high: int) -> t.Callable[[int], int]:
-    def canonical(value: int) -> int:
-        if not low <= value <= high:
-            raise ValueError(f"expected {low} to {high}, got {value}")
-        return value
 
     return canonical
 
@@ -78,16 +70,16 @@ BRIDGE = (
     _attribute("float", "hello_time", 2.0, _seconds(1, 10)),
     _attribute("float", "max_age", 20.0, _seconds(6, 40)),
     _attribute("float", "ageing_time", 300.0, _seconds(0, 1_000_000)),
-    _attribute("int", "priority", 32768, _within(0, 65535)),
+    _attribute("int", "priority", 32768, between(0, 65535)),
     _attribute("bool", "vlan_filtering", False),
-    _attribute("int", "vlan_default_pvid", 1, _within(0, 4094)),
+    _attribute("int", "vlan_default_pvid", 1, between(0, 4094)),
     _attribute("bool", "mcast_snooping", True),
     _attribute("bool", "mcast_querier", False),
     _attribute("int", "group_fwd_mask", 0, _group_mask),
     _attribute("bool", "nf_call_iptables", False),
     _attribute("bool", "nf_call_ip6tables", False),
     _attribute("bool", "nf_call_arptables", False),
-    _attribute("int", "fdb_max_learned", 0, _within(0, 2**32 - 1)),
+    _attribute("int", "fdb_max_learned", 0, between(0, 2**32 - 1)),
 )
 
 #: VLANs of a port, or of the bridge itself as a port. They are written by requests of their own.
@@ -111,8 +103,8 @@ PORT = (
     _attribute("bool", "mcast_to_unicast", False),
     _attribute("bool", "proxy_arp", False),
     _attribute("bool", "locked", False),
-    _attribute("int", "cost", KEEP, _within(1, 65535)),  # the kernel computes it from the link's speed
-    _attribute("int", "priority", 32, _within(0, 63)),
+    _attribute("int", "cost", KEEP, between(1, 65535)),  # the kernel computes it from the link's speed
+    _attribute("int", "priority", 32, between(0, 63)),
 )
 PORTS = Table((Field("name", required=True, canonical=interface_name), *PORT, *VLANS))
 

@@ -18,7 +18,7 @@ from .._kernel.capability import NAMES as CAPABILITY_NAMES
 from .._kernel.sysctl import canonical_value, parameter_path
 from .._model.field import RECREATE, RESTART, Field, State, Table
 from .._model.names import cgroup_name, container_name, netns_reference
-from .._model.quantities import is_digits
+from .._model.quantities import between, is_digits
 from .._runtime.spec import CAPABILITIES, MASKED_PATHS, MOUNTS, READONLY_PATHS, Spec, annotate, annotation
 
 #: Devices that a container may use: making any, using those that every container has.
@@ -183,15 +183,6 @@ def sysctl_namespace(name: str) -> str:
     return next(kind for kind, prefixes in _SYSCTLS_OF.items() if any(path.startswith(each) for each in prefixes))
 
 
-def _within(low: int, high: int) -> t.Callable[[int], int]:
-    def canonical(value: int) -> int:
-        if not low <= value <= high:
-            raise ValueError(f"expected {low} to {high}, got {value}")
-        return value
-
-    return canonical
-
-
 def _seconds(value: float) -> float:
     if value < 0:
         raise ValueError(f"expected 0 or more seconds, got {value:g}")
@@ -290,9 +281,9 @@ def _write_namespaces(spec: Spec, value: State) -> None:
 def _mappings(name: str) -> Field:
     table = Table(
         (
-            Field("container_id", "int", required=True, canonical=_within(0, 2**32 - 2)),
-            Field("host_id", "int", required=True, canonical=_within(0, 2**32 - 2)),
-            Field("size", "int", default=1, canonical=_within(1, 2**32 - 1)),
+            Field("container_id", "int", required=True, canonical=between(0, 2**32 - 2)),
+            Field("host_id", "int", required=True, canonical=between(0, 2**32 - 2)),
+            Field("size", "int", default=1, canonical=between(1, 2**32 - 1)),
         )
     )
     words = {"container_id": "containerID", "host_id": "hostID", "size": "size"}
@@ -490,11 +481,11 @@ FIELDS: t.Final = (
     Field("rlimits", "dict", canonical=_rlimits, revert=None, read=_read_rlimits, write=_write_rlimits),
     Field("sysctls", "dict", canonical=_sysctls, revert=None, read=_read_sysctls, write=_write_sysctls),
     Field(
-        "oom_score_adj", "int", canonical=_within(-1000, 1000), revert=None, read=_read_score, write=_write_score
+        "oom_score_adj", "int", canonical=between(-1000, 1000), revert=None, read=_read_score, write=_write_score
     ),
     _noted("cgroup_parent", "str", "containers", canonical=cgroup_name),
     _noted("restart_policy", "str", "no", "live", choices=("no", "on-failure", "always")),
-    _noted("restart_max", "int", 0, "live", canonical=_within(0, 1_000_000)),
+    _noted("restart_max", "int", 0, "live", canonical=between(0, 1_000_000)),
     _noted("stop_signal", "str", "SIGTERM", "live", canonical=_signal),
     _noted("stop_timeout", "float", 10.0, "live", canonical=_seconds),
     Field("labels", "dict", canonical=_words, revert=None, read=_read_labels, write=_write_labels),

@@ -15,6 +15,7 @@ from .._model.addresses import interface_addresses, mac
 from .._model.errors import KernelError, Missing, OptionError
 from .._model.field import Field, State, Table
 from .._model.names import optional_interface_name
+from .._model.quantities import between
 from .._netlink import address, ethtool
 from .._netlink.link import Link, Settings, get_link, set_link
 from .policy import ALIAS
@@ -62,21 +63,9 @@ class Interface:
         return [*self.namespace.identity, self.namespace.socket.namespace_cookie(), self.link.index]
 
 
-def _mtu(value: int) -> int:
-    if not 68 <= value <= 65535:
-        raise ValueError(f"expected 68 to 65535 bytes, got {value}")
-    return value
-
-
 def _alias(value: str) -> str:
     if len(value.encode()) > 255 or "\n" in value or "\0" in value:
         raise ValueError("expected one line of at most 255 bytes")
-    return value
-
-
-def _txqlen(value: int) -> int:
-    if not 0 <= value < 2**32:
-        raise ValueError(f"expected 0 to 4294967295 packets, got {value}")
     return value
 
 
@@ -85,7 +74,7 @@ FIELDS = (
     Field("up", "bool", default=True, read=lambda live: live.link.up, write=lambda value: Settings(up=value)),
     Field("mac", canonical=mac, read=lambda live: live.link.mac, write=lambda value: Settings(mac=value)),
     Field(
-        "mtu", "int", canonical=_mtu, revert=1500,
+        "mtu", "int", canonical=between(68, 65535, "bytes"), revert=1500,
         read=lambda live: live.link.mtu, write=lambda value: Settings(mtu=value),
     ),
     Field(
@@ -93,7 +82,7 @@ FIELDS = (
         read=lambda live: live.link.alias, write=lambda value: Settings(alias=value),
     ),
     Field(
-        "txqlen", "int", canonical=_txqlen, revert=1000,
+        "txqlen", "int", canonical=between(0, 2**32 - 1, "packets"), revert=1000,
         read=lambda live: live.link.txqlen, write=lambda value: Settings(txqlen=value),
     ),
     Field(

@@ -167,10 +167,6 @@ class Publication(t.NamedTuple):
         """Those of different groups never collide."""
         return self.protocol, self.family
 
-    def reaches(self, later: Publication) -> bool:
-        """Whether it may collide with one that comes after it in the order of groups and ports."""
-        return self.group == later.group and self.ports.last >= later.ports.first
-
     def collides(self, other: Publication) -> bool:
         """Whether one packet could be for both. All of 127.0.0.0/8 counts as one address."""
         same = self.address == other.address or (self.loops and other.loops)

@@ -14,6 +14,7 @@ from .._model.addresses import subnet, unicast_address
 from .._model.errors import InvalidOptions, Missing, NsfleetError, OptionError
 from .._model.field import Field, State, Table
 from .._model.names import interface_name, netns_reference
+from .._model.quantities import between
 from .._model.resource import CREATE, DELETE, SET, Change, Observation, Resource, Step
 from .._netlink import address
 from .._netlink.link import get_link
@@ -40,12 +41,6 @@ _DEFAULT = "default"
 
 def _destination(value: str) -> str:
     return value if value == _DEFAULT else subnet(value)
-
-
-def _metric(value: int) -> int:
-    if not 0 <= value <= 0xFFFFFFFF:
-        raise ValueError(f"expected 0 to 4294967295, got {value}")
-    return value
 
 
 def _optional_address(value: str) -> str:
@@ -84,7 +79,7 @@ TABLE = Table(
         Field("destination", required=True, canonical=_destination, stateful=False),
         Field("netns", default="", canonical=netns_reference, stateful=False),
         Field("table", default="main", canonical=table_number, stateful=False),
-        Field("metric", "int", canonical=_metric, stateful=False),
+        Field("metric", "int", canonical=between(0, 0xFFFFFFFF), stateful=False),
         Field(
             "type", choices=("unicast", *_DEAD_ENDS), default="unicast", revert="unicast",
             read=lambda live: live.route.type,

@@ -16,6 +16,7 @@ import typing as t
 from .._model.errors import InvalidOptions, KernelError, Missing, OptionError
 from .._model.field import RECREATE, Field, State, Table
 from .._model.names import interface_name, netns_reference
+from .._model.quantities import between
 from .._model.resource import CREATE, DELETE, SET, Change, Observation, Resource, Step, changed
 from .._netlink.link import Settings, create_veth, delete_link, get_link, set_link
 from .._netlink.namespace import Namespace, everywhere
@@ -23,12 +24,7 @@ from . import interface
 from .interface import MASTER, OFFLOADS, Interface
 from .policy import ALIAS, GROUP, POLICY
 
-
-def _queues(value: int) -> int:
-    if not 1 <= value <= 4096:
-        raise ValueError(f"expected 1 to 4096 queues, got {value}")
-    return value
-
+_queues = between(1, 4096, "queues")
 
 END = (
     Field("name", required=True, canonical=interface_name, read=lambda live: live.link.name),
