@@ -5,11 +5,15 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import typing as t
 
 import pytest
+from ansible_collections.nsfleet.linux.plugins.module_utils._netlink.link import Settings, get_link, set_link
+from ansible_collections.nsfleet.linux.plugins.module_utils._netlink.namespace import Namespace
+from ansible_collections.nsfleet.linux.plugins.module_utils._resources import interface
 from ansible_collections.nsfleet.linux.plugins.module_utils._resources.veth import TABLE
 from support import laws, links, world
 from support.invoke import invoke
@@ -171,6 +175,30 @@ def test_both_ends_in_one_namespace() -> None:
 
 #: An end with something of everything that the kernel drops when a link is moved.
 FURNISHED = {"mtu": 1400, "alias": "note", "addrgenmode": "none", "master": "nsbr", "addresses": ["10.2.0.1/24"]}
+
+
+def test_addresses_survive_another_name_on_kernels_that_want_the_link_down(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before Linux 6.2. A link that goes down loses its IPv6 addresses."""
+
+    def old(sock: t.Any, index: int, settings: Settings) -> None:
+        if settings.name and world.ask("ip -j link show dev web0")[0]["flags"].count("UP"):
+            raise OSError(errno.EBUSY, os.strerror(errno.EBUSY))
+        set_link(sock, index, settings)
+
+    addresses = ["10.2.0.1/24", "fd00:2::1/64"]
+    laws.run("veth", {**BASE, "addresses": addresses})
+    namespace = Namespace("")
+    link = get_link(namespace.socket, "web0")
+    assert link is not None
+    live = interface.Interface(namespace, link)
+    monkeypatch.setattr(interface, "set_link", old)
+    interface.rename(live, "other")
+    monkeypatch.undo()
+    (shown,) = world.ask("ip -j address show dev other")
+    told = [f"{each['local']}/{each['prefixlen']}" for each in shown["addr_info"] if each["scope"] == "global"]
+    assert told == addresses
+    laws.run("veth", {**BASE, "addresses": addresses})
+    laws.remove("veth", BASE)
 
 
 @pytest.mark.parametrize(

@@ -52,6 +52,8 @@ TABLE = Table(
 _MOST_LINKS = 200
 #: How often a container that seems to run, but cannot be looked at, is looked at again.
 _ATTEMPTS = 50
+#: State that is there to be compared, and says nothing to people.
+_COMPARED = ("current", "restarted", "configured")
 _LIMITS = Table(limits.LIMITS)
 _BUNDLE_FIELDS = Table(FIELDS)
 _NEEDS_PRIVATE_MOUNTS = ("rootfs", "overlay", "read_only", "mounts", "masked_paths", "readonly_paths", "idmap")
@@ -327,11 +329,8 @@ class Container(Resource):
 
     def requested(self) -> list[Change]:
         """What the task says; that a running container is supervised goes without saying."""
-        silent = {"supervised", "current", "restarted", "configured"}
-        return [
-            change for change in super().requested()
-            if change.path[0] not in silent and (change.path[0] in self.given or change.path[0] == "running")
-        ]  # fmt: skip
+        named = (*self.given, "running")
+        return [change for change in super().requested() if change.path[0] in named]
 
     def create(self) -> list[Step]:
         """The bundle, and if it is to run, its start."""
@@ -442,7 +441,7 @@ class Container(Resource):
 
     def shown(self) -> State:
         """The container as it is, with its processes."""
-        found = super().shown()
+        found = {name: value for name, value in super().shown().items() if name not in _COMPARED}
         if self.observed.exists:
             _bundle, known = self.observed.handle
             found.update(of_processes(known))

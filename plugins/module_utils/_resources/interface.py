@@ -184,16 +184,19 @@ def _remove_if_there(live: Interface, cidr: str) -> None:
 
 
 def rename(live: Interface, name: str) -> None:
-    """Give a link another name; kernels before 6.2 want it down for that."""
+    """Give a link another name; kernels before 6.2 want it down for that, and a link that goes down loses addresses."""
     sock, index = live.namespace.socket, live.link.index
     try:
         set_link(sock, index, Settings(name=name))
     except OSError as error:
         if error.errno != errno.EBUSY:
             raise
+        before = live.addresses()
         set_link(sock, index, Settings(up=False))
         set_link(sock, index, Settings(name=name))
         set_link(sock, index, Settings(up=True))
+        for cidr in sorted(set(before).difference(live.addresses())):
+            address.add_address(sock, index, cidr)
     live.link = get_link(sock, index=index) or live.link
 
 
