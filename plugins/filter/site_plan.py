@@ -8,7 +8,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.nsfleet.linux.plugins.plugin_utils import _addressing, _site
+from ansible_collections.nsfleet.linux.plugins.plugin_utils import _addressing, _refusals, _site
 
 DOCUMENTATION = r"""
 name: site_plan
@@ -18,8 +18,9 @@ description:
   - Takes the descriptions of networks and services that C(playbooks/site.yml) and the roles take, and computes all that
     follows from them - names of links, addresses of bridges and replicas, published ports, URLs. The same description
     gives the same result on every run and every controller.
-  - Finds everything that is wrong in them - options that no role and no module takes, names given twice, networks that
-    are not there or overlap, ports that are published twice.
+  - Finds everything that is wrong in them - options and values that no role and no module takes, names given twice,
+    networks that are not there or overlap, ports that are published twice. What only a host can tell is left to it, such
+    as whether it has a device.
 author:
   - The nsfleet.linux authors (@nsfleet)
 positional: services, host
@@ -81,8 +82,10 @@ _value:
 
 
 def site_plan(
-    networks: t.Sequence[_site.Description], services: t.Sequence[_site.Description] = (), host: str = "127.0.0.1"
-) -> _site.Plan:
+    networks: t.Sequence[_refusals.Description],
+    services: t.Sequence[_refusals.Description] = (),
+    host: str = "127.0.0.1",
+) -> _refusals.Plan:
     """The plan of a site; parameters are described above.
 
     :raises AnsibleFilterError: with everything that is wrong.

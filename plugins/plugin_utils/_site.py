@@ -14,21 +14,14 @@ import os
 import typing as t
 
 import yaml
-from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
-from ansible.module_utils.errors import UnsupportedError
-from ansible_collections.nsfleet.linux.plugins.module_utils._resources import cgroup, container
 
-from . import _addressing
-
-Description = t.Mapping[str, t.Any]
-Plan = dict[str, t.Any]
+from . import _addressing, _refusals
+from ._refusals import Description, Plan
 
 #: What names of our links begin with; the role nsfleet.linux.host keeps other network managers away from such names.
 PREFIX: t.Final = "ns"
 
 _ROLES: t.Final = os.path.join(os.path.dirname(__file__), "..", "..", "roles")
-#: Options of modules that a description may not give, since the role gives them.
-_OF_THE_ROLE: t.Final = frozenset({"name", "state", "rootfs", "cgroup_parent"})
 
 
 class SiteError(ValueError):
@@ -46,10 +39,11 @@ def site_plan(networks: t.Sequence[Description], services: t.Sequence[Descriptio
     """
     problems = [*_misspelt(networks, services), *_twice("networks", networks), *_twice("services", services)]
     _raise(problems)
-    every_network = [_completed(network, _network_options()) for network in networks]
-    every_service = [_completed(service, _service_options()) for service in services]
+    every_network = [_refusals.completed(network, _network_options()) for network in networks]
+    every_service = [_refusals.completed(service, _service_options()) for service in services]
     _raise([*_unknown(every_network, every_service), *_overlaps(every_network)])
     wired = {network["name"]: _network(network) for network in every_network}
+    _raise([*_refused(wired.values(), _refusals.of_network), *_refused(every_service, _refusals.of_service)])
     planned = {service["name"]: _service(service, wired, every_service, host) for service in every_service}
     _raise([*_same_ports(planned), *_same_links(wired, planned)])
     return {"networks": wired, "services": planned}
@@ -92,27 +86,11 @@ def _service_options() -> dict[str, t.Any]:
 def _misspelt(networks: t.Sequence[Description], services: t.Sequence[Description]) -> t.Iterator[str]:
     """What no role and no module would take."""
     for network in networks:
-        yield from _refused(network, _network_options(), f"networks[{network.get('name')}]")
+        yield from _refusals.misspelt(network, _network_options(), f"networks[{network.get('name')}]")
     for service in services:
         where = f"services[{service.get('name')}]"
-        yield from _refused(service, _service_options(), where)
-        for option, table in (("container", container.TABLE), ("total_limits", cgroup.TABLE)):
-            options = {name: spec for name, spec in table.arguments().items() if name not in _OF_THE_ROLE}
-            if isinstance(service.get(option), dict):
-                yield from _refused(service[option], options, f"{where}.{option}", **table.rules)
-        if isinstance(service.get("container"), dict) and not service["container"].get("command"):
-            yield f"{where}.container.command: expected a program and its arguments"
-
-
-def _refused(given: Description, options: dict[str, t.Any], where: str, **rules: t.Any) -> t.Iterator[str]:
-    result = ArgumentSpecValidator(options, **rules).validate(dict(given))
-    for error in result.errors:
-        yield f"{where}: {'unknown option ' if isinstance(error, UnsupportedError) else ''}{error}"
-
-
-def _completed(given: Description, options: dict[str, t.Any]) -> Plan:
-    """A description with the defaults of what it leaves out."""
-    return t.cast("Plan", ArgumentSpecValidator(options).validate(dict(given)).validated_parameters)
+        yield from _refusals.misspelt(service, _service_options(), where)
+        yield from _refusals.misspelt_in_parts(service, where)
 
 
 # --- networks ----------------------------------------------------------------
@@ -197,6 +175,12 @@ def _url(scheme: str, host: str, port: int) -> str:
 
 
 # --- what is wrong -----------------------------------------------------------
+
+
+def _refused(items: t.Iterable[Plan], of: t.Callable[[Plan], t.Iterable[str]]) -> t.Iterator[str]:
+    """Values that a module would refuse."""
+    for item in items:
+        yield from of(item)
 
 
 def _twice(what: str, items: t.Sequence[Description]) -> t.Iterator[str]:

@@ -9,7 +9,6 @@ fewer replicas, bad input, the end.
 
 from __future__ import annotations
 
-import copy
 import json
 import os
 import re
@@ -210,10 +209,9 @@ def doubled() -> dict[str, t.Any]:
     return variables
 
 
-def misspelt() -> dict[str, t.Any]:
-    """An option that the module does not have."""
-    container = copy.deepcopy(described()["nsfleet_services"][0]["container"])
-    return described(container={**container, "memroy_max": "1G"})
+def contained(**options: t.Any) -> dict[str, t.Any]:
+    """More options of the containers."""
+    return described(container={**described()["nsfleet_services"][0]["container"], **options})
 
 
 @pytest.mark.parametrize(
@@ -222,9 +220,10 @@ def misspelt() -> dict[str, t.Any]:
         (overlapping(), "networks[more].subnets[0]: 10.2.0.128/25 overlaps 10.2.0.0/24 of demo"),
         (described(network="dmeo"), "services[web].network: there is no network 'dmeo'; there are demo"),
         (doubled(), "services: 'web' is given twice"),
-        (misspelt(), "services[web].container: unknown option memroy_max"),
+        (contained(memroy_max="1G"), "services[web].container: unknown option memroy_max"),
+        (contained(memory_max="1X"), "services[web].container.memory_max: expected max, a percentage, or a size"),
     ],
-    ids=["overlap", "unknown network", "given twice", "unknown option"],
+    ids=["overlap", "unknown network", "given twice", "unknown option", "bad value"],
 )
 def test_bad_input_is_refused_before_anything_is_done(
     first_run: str, variables: dict[str, t.Any], message: str
