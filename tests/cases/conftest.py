@@ -35,7 +35,7 @@ def library_is_there() -> None:
 def clean_host() -> t.Iterator[None]:
     """Fail where a case leaves something behind after it removed its objects."""
     if not os.environ.get("NSFLEET_SANDBOX"):
-        pytest.fail("these cases change the host: run them by 'make test-cases', which gives them one of their own")
+        pytest.fail("these cases change the host: run them by 'make cases', which gives them one of their own")
     before = world.snapshot()
     yield
     after = world.snapshot()

@@ -221,7 +221,7 @@ def contained(**options: t.Any) -> dict[str, t.Any]:
         (described(network="dmeo"), "services[web].network: there is no network 'dmeo'; there are demo"),
         (doubled(), "services: 'web' is given twice"),
         (contained(memroy_max="1G"), "services[web].container: unknown option memroy_max"),
-        (contained(memory_max="1X"), "services[web].container.memory_max: expected max, a percentage, or a size"),
+        (contained(memory_max="1X"), "services[web].container.memory_max: expected max, a percentage, or"),
     ],
     ids=["overlap", "unknown network", "given twice", "unknown option", "bad value"],
 )
@@ -257,7 +257,7 @@ def test_teardown_after_a_run_that_was_killed_leaves_nothing(before: dict[str, t
     command = [site.PLAY, os.path.join(site.ROOT, "playbooks", "site.yml"), "-i", INVENTORY]
     running = subprocess.Popen(command, env=site.environment(), stdout=subprocess.DEVNULL, start_new_session=True)
     try:
-        site.until(lambda: "web-1" in world.namespaces(), seconds=900)
+        world.until(lambda: "web-1" in world.namespaces(), seconds=900)
     finally:
         os.killpg(running.pid, signal.SIGKILL)
         running.wait()

@@ -52,7 +52,7 @@ def users(request: pytest.FixtureRequest, nginx: None) -> t.Iterator[str]:
         "walk_configuration": CONFIGURATION, "walk_memory": MEMORY, "walk_user_namespace": request.param,
     }  # fmt: skip
     site.play(PLAYBOOK, variables)
-    site.until(lambda: curl().returncode == 0)
+    world.until(lambda: curl().returncode == 0)
     yield request.param
     site.play(PLAYBOOK, variables, "--tags", "leave")
     assert world.difference(before, world.snapshot()) == []

@@ -9,6 +9,7 @@ import json
 import os
 import re
 import subprocess
+import time
 import typing as t
 
 from support.abilities import has
@@ -75,6 +76,22 @@ def exists(name: str, netns: str = "") -> bool:
 def namespaces() -> list[str]:
     """Names of all network namespaces as ``ip netns`` shows them."""
     return sorted(each["name"] for each in ask("ip -j netns"))
+
+
+def until(condition: t.Callable[[], t.Any], seconds: float = 60.0) -> None:
+    """Wait for a condition.
+
+    :raises AssertionError: it did not come.
+    """
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not come"
+        time.sleep(0.02)
+
+
+def until_inside(pid: int, name: str) -> None:
+    """Wait until a process is in the network namespace of a name."""
+    until(lambda: str(pid) in sh(f"ip netns pids {name}").split())
 
 
 def limit_file(process: int, controller: str, version1: str, version2: str) -> str:
