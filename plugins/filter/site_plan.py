@@ -19,8 +19,8 @@ description:
     follows from them - names of links, addresses of bridges and replicas, published ports, URLs. The same description
     gives the same result on every run and every controller.
   - Finds everything that is wrong in them - options and values that no role and no module takes, names given twice,
-    networks that are not there or overlap, ports that are published twice. What only a host can tell is left to it, such
-    as whether it has a device.
+    networks that are not there or overlap, ports that are published twice. What only a host can tell is left to it,
+    such as whether it has a device.
 author:
   - The nsfleet.linux authors (@nsfleet)
 positional: services, host
