@@ -14,10 +14,14 @@ import typing as t
 
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.module_utils.errors import UnsupportedError
+from ansible_collections.nsfleet.linux.plugins.module_utils._kernel.listeners import described as listening
+from ansible_collections.nsfleet.linux.plugins.module_utils._kernel.process import Process
 from ansible_collections.nsfleet.linux.plugins.module_utils._model import names, ports
 from ansible_collections.nsfleet.linux.plugins.module_utils._model.errors import InvalidOptions
 from ansible_collections.nsfleet.linux.plugins.module_utils._model.field import Table
+from ansible_collections.nsfleet.linux.plugins.module_utils._model.ports import Ports
 from ansible_collections.nsfleet.linux.plugins.module_utils._resources import bridge, cgroup, container, nat, netns
+from ansible_collections.nsfleet.linux.plugins.module_utils._resources.nat_table import Publication, collisions
 
 Description = t.Mapping[str, t.Any]
 Plan = dict[str, t.Any]
@@ -133,6 +137,41 @@ def _of_ports(service: Plan, where: str) -> t.Iterator[str]:
         published = [{**copy, "to": target, "to_port": entry["to_port"] or entry["port"]} for copy in copies]
         options = {"name": service["name"], "publish": published}
         yield from list(_told(nat.Nat, options, where, {r"^publish\[\d+\]": f"publish[{index}]"}))[:1]
+
+
+def taken(
+    entries: t.Sequence[Plan], mine: Description, others: t.Sequence[Description], listeners: t.Sequence[Description]
+) -> t.Iterator[str]:
+    """Ports that somebody has; those that are published already, nobody takes from anybody.
+
+    :param entries: what is to be published, as the module ``nat`` takes it.
+    :param mine: what is published already under the same name, and
+    :param others: under names that the site does not speak of,
+    :param listeners: and sockets of the host; all three as the module ``nat_info`` tells them.
+    """
+    options = [completed(entry, nat.PUBLISH.arguments()) for entry in entries]
+    wanted = nat.Nat({"name": "taken", "publish": options}).wanted["publications"]
+    known = set(_publications(mine))
+    new = [each for each in map(Publication.parse, wanted) if each not in known]
+    for other in others:
+        for publication, theirs in collisions(new, list(_publications(other))):
+            yield f"{publication} collides with {theirs} of nat {other['name']}"
+    for publication in new:
+        localhost = wanted[str(publication)]["localhost"]
+        for each in listeners:
+            if publication.takes_from(each["protocol"], each["address"], each["port"], localhost):
+                yield f"{publication} is in use on the host: {_listener(each)}; stop that or choose another port"
+                break
+
+
+def _publications(described: Description) -> t.Iterator[Publication]:
+    for each in described["publications"]:
+        yield Publication(each["address"], Ports.parse(each["port"]), each["protocol"])
+
+
+def _listener(told: Description) -> str:
+    process = Process(**told["process"]) if told["process"] else None
+    return listening(told["protocol"], told["address"], told["port"], process)
 
 
 # --- what a module says ------------------------------------------------------

@@ -28,12 +28,18 @@ class SiteError(ValueError):
     """A description that makes no sense; the text names everything that is wrong."""
 
 
-def site_plan(networks: t.Sequence[Description], services: t.Sequence[Description], host: str = "127.0.0.1") -> Plan:
+def site_plan(
+    networks: t.Sequence[Description],
+    services: t.Sequence[Description],
+    host: str = "127.0.0.1",
+    ports: Description | None = None,
+) -> Plan:
     """Names, addresses and ports of a site.
 
     :param networks: each with the variables of the role ``network``, without their prefix.
     :param services: each as the role ``service`` takes it.
     :param host: by which address or name people reach the host.
+    :param ports: who has its ports, as the module ``nat_info`` tells it; empty if nobody knows.
     :returns: ``networks`` and ``services``, each a dictionary by name.
     :raises SiteError: with everything that is wrong.
     """
@@ -45,7 +51,8 @@ def site_plan(networks: t.Sequence[Description], services: t.Sequence[Descriptio
     wired = {network["name"]: _network(network) for network in every_network}
     _raise([*_refused(wired.values(), _refusals.of_network), *_refused(every_service, _refusals.of_service)])
     planned = {service["name"]: _service(service, wired, every_service, host) for service in every_service}
-    _raise([*_same_ports(planned), *_same_links(wired, planned)])
+    taken = _taken_ports(wired, planned, ports) if ports else ()
+    _raise([*_same_ports(planned), *_same_links(wired, planned), *taken])
     return {"networks": wired, "services": planned}
 
 
@@ -229,6 +236,19 @@ def _same_ports(services: t.Mapping[str, Plan]) -> t.Iterator[str]:
                     port = f"{entry['port']}/{protocol}"
                     yield f"services[{name}].publish: port {port} is published by {owners[key]}, too"
                 owners.setdefault(key, name)
+
+
+def _taken_ports(networks: t.Mapping[str, Plan], services: t.Mapping[str, Plan], ports: Description) -> t.Iterator[str]:
+    """Ports that are to be published, and that a process of the host or somebody else's publication has."""
+    named = {f"network-{name}": (f"networks[{name}]", plan) for name, plan in networks.items()}
+    named.update({f"service-{name}": (f"services[{name}]", plan) for name, plan in services.items()})
+    others = [each for each in ports["nats"] if each["name"] not in named]
+    before = {each["name"]: each for each in ports["nats"]}
+    for name, (where, plan) in named.items():
+        if plan["state"] != "absent":
+            mine = before.get(name, {"publications": []})
+            for problem in _refusals.taken(plan["publish"], mine, others, ports["listeners"]):
+                yield f"{where}.publish: {problem}"
 
 
 def _same_links(networks: t.Mapping[str, Plan], services: t.Mapping[str, Plan]) -> t.Iterator[str]:

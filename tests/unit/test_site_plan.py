@@ -151,3 +151,51 @@ def test_a_service_of_many_options_is_not_refused() -> None:
         "mounts": [{"destination": "/srv", "type": "tmpfs", "source": "tmpfs", "options": ["size=1m"]}],
     }  # fmt: skip
     assert web(replicas=2, nameservers=["10.2.0.1"], container={"command": ["a"], **options}, **HTTP)["urls"]
+
+
+# --- ports of the host -------------------------------------------------------
+
+
+def listens(port: int, address: str = "0.0.0.0", protocol: str = "tcp") -> dict[str, t.Any]:
+    """A socket as the module nat_info tells it."""
+    return {"protocol": protocol, "address": address, "port": port, "process": {"pid": 7, "command": "other"}}
+
+
+def published(name: str, port: int) -> dict[str, t.Any]:
+    """A set as the module nat_info tells it."""
+    entry = {"address": "0.0.0.0", "port": str(port), "protocol": "tcp", "to": "10.2.0.9", "to_port": 80}
+    return {"name": name, "publications": [{**entry, "localhost": True}]}
+
+
+@pytest.mark.parametrize(
+    ("nats", "listeners", "message"),
+    [
+        ([], [listens(8080)], "services[web].publish: 0.0.0.0:8080/tcp is in use on the host: 0.0.0.0:8080/tcp by "
+         "process 7 (other); stop that or choose another port"),
+        ([], [listens(8080, "127.0.0.1")], "services[web].publish: 0.0.0.0:8080/tcp is in use"),
+        ([], [listens(8081)], "services[web].publish: 0.0.0.0:8081/tcp is in use"),
+        ([published("service-old", 8080)], [], "0.0.0.0:8080/tcp collides with 0.0.0.0:8080/tcp of nat service-old"),
+        ([], [listens(53)], "networks[front].publish: 0.0.0.0:53/tcp is in use"),
+    ],
+)  # fmt: skip
+def test_port_that_somebody_has(nats: list[t.Any], listeners: list[t.Any], message: str) -> None:
+    network = {**FRONT, "publish": [{"port": 53, "to": "10.2.0.9"}]}
+    with pytest.raises(AnsibleFilterError) as error:
+        site_plan([network], [{**WEB, **HTTP, "replicas": 2}], ports={"nats": nats, "listeners": listeners})
+    assert message in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("state", "nats", "listeners"),
+    [
+        ("started", [], [listens(8082), listens(8080, protocol="udp"), listens(80)]),
+        ("started", [published("service-web", 8080)], [listens(8080)]),
+        ("started", [published("service-b", 8080)], []),
+        ("absent", [], [listens(8080)]),
+    ],
+    ids=["others", "published already", "moves from another service", "not wanted"],
+)
+def test_port_that_nobody_has(state: str, nats: list[t.Any], listeners: list[t.Any]) -> None:
+    four: dict[str, t.Any] = {**FRONT, "subnets": ["10.2.0.0/24"]}
+    services: list[dict[str, t.Any]] = [{**WEB, **HTTP, "state": state}, {**WEB, "name": "b"}]
+    assert site_plan([four], services, ports={"nats": nats, "listeners": listeners})
