@@ -99,7 +99,7 @@ def limit_file(process: int, controller: str, version1: str, version2: str) -> s
     for line in sh(f"cat /proc/{process}/cgroup").splitlines():
         _number, controllers, group = line.split(":", 2)
         if controller in controllers.split(","):
-            return f"/sys/fs/cgroup/{controller}{group}/{version1}"
+            return f"/sys/fs/cgroup/{controllers}{group}/{version1}"
     return f"/sys/fs/cgroup{group}/{version2}"
 
 
