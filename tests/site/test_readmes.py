@@ -9,30 +9,11 @@ A root file system of a distribution takes minutes; its example is run in check 
 from __future__ import annotations
 
 import os
-import re
 import typing as t
 
 import pytest
-import yaml
 from support import lab, site, world
 from support.readmes import COLLECTION, ROLES, example, taken_back, variables
-
-Plays = t.Sequence[dict[str, t.Any]]
-
-
-@pytest.fixture
-def run(tmp_path: t.Any) -> t.Callable[..., int]:
-    """Runs plays as a playbook; how many tasks changed something."""
-
-    def play(plays: Plays, *options: str) -> int:
-        path = tmp_path / "readme.yml"
-        path.write_text(yaml.safe_dump(plays))
-        local = {"ansible_connection": "local"}
-        printed = site.play(str(path), local, "-i", "localhost,", *options, interpreter="/usr/bin/python3")
-        (recap,) = re.findall(r"changed=(\d+)", printed)
-        return int(recap)
-
-    return play
 
 
 @pytest.mark.parametrize(
