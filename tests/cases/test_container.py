@@ -497,11 +497,11 @@ def test_monitor_goes_on_while_what_the_container_needs_is_away() -> None:
     os.kill(pid(), signal.SIGKILL)
     opened = []
     for wanted in (1, 4):
-        until(functools.partial(failed_to_start, wanted))
+        world.until(functools.partial(failed_to_start, wanted))
         opened.append(len(os.listdir(f"/proc/{monitor}/fd")))
     assert "rootfs: /srv/other: No such file or directory" in info()["error"]
     os.rename("/srv/away", "/srv/other")
-    until(lambda: info()["running"])
+    world.until(lambda: info()["running"])
     assert opened[0] == opened[1], "every failure leaves something open"
     laws.settled("container", options)
     laws.remove("container", {"name": "case"})

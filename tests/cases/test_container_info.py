@@ -96,7 +96,7 @@ def test_damaged_container_is_said_to_be_and_the_others_are_told(text: str) -> N
     laws.run("container", BASE)
     laws.run("container", {**BASE, "name": "sound", "state": "present"})
     pid = first()
-    site.until(lambda: one()["log"])
+    world.until(lambda: one()["log"])
     world.sh(f"printf '%s' '{text}' >/var/lib/nsfleet/containers/case/config.json")
     damaged, sound = told()
     assert (damaged["name"], sound["name"], sound["damaged"]) == ("case", "sound", "")
