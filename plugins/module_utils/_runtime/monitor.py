@@ -129,7 +129,7 @@ def _start(bundle: Bundle, restarts: int) -> None:
     known = state.State(monitor=me, boot=process.boot_id(), since=state.now(), restarts=restarts)
     state.save(bundle.name, known)
     try:
-        pid = Launch(bundle, groups.make(bundle.spec), output).start()
+        pid = Launch(bundle, groups.make(bundle.spec), (None, output, output)).start()
     except (NsfleetError, OSError) as error:
         groups.remove(bundle.spec)
         state.save(bundle.name, known._replace(error=str(error)))

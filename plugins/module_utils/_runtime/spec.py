@@ -76,6 +76,19 @@ _SUPPORTED: t.Final[t.Mapping[str, t.Any]] = {
         "rlimits": [{"type": None, "soft": None, "hard": None}],
         "noNewPrivileges": None,
         "oomScoreAdj": None,
+        "consoleSize": {"height": None, "width": None},
+        "scheduler": {
+            "policy": None, "nice": None, "priority": None, "flags": None, "runtime": None, "deadline": None,
+            "period": None,
+        },
+        "ioPriority": {"class": None, "priority": None},
+        "execCPUAffinity": {"initial": None, "final": None},
+        "apparmorProfile": None,
+        "selinuxLabel": None,
+    },
+    "hooks": {
+        point: [{"path": None, "args": None, "env": None, "timeout": None}]
+        for point in ("prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop")
     },
     "hostname": None,
     "domainname": None,
@@ -89,6 +102,7 @@ _SUPPORTED: t.Final[t.Mapping[str, t.Any]] = {
         "cgroupsPath": None,
         "resources": {"unified": None},
         "rootfsPropagation": None,
+        "personality": {"domain": None, "flags": None},
         "maskedPaths": None,
         "readonlyPaths": None,
     },
@@ -103,11 +117,11 @@ def check(spec: Spec) -> None:
     unknown = list(_unknown(spec, _SUPPORTED, ""))
     if unknown:
         raise NsfleetError(f"config.json: not supported: {', '.join(unknown)}")
-    if spec.get("process", {}).get("terminal"):
-        raise NsfleetError("config.json: process.terminal: a terminal is not supported")
 
 
 def _unknown(value: t.Any, known: t.Any, path: str) -> t.Iterator[str]:
+    if value is None:
+        return
     if isinstance(known, list):
         for index, item in enumerate(value):
             yield from _unknown(item, known[0], f"{path}[{index}]")
