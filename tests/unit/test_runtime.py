@@ -25,6 +25,7 @@ from ansible_collections.nsfleet.linux.plugins.module_utils._runtime import (
     bundle,
     command,
     mounts,
+    schema,
     signals,
     spec,
     state,
@@ -70,7 +71,7 @@ def test_a_container_has_six_namespaces_of_its_own_and_is_hardened() -> None:
     assert "/proc/sys" in found["linux"]["readonlyPaths"]
     assert found["hostname"] == "web"
     assert [entry["destination"] for entry in found["mounts"]][:2] == ["/proc", "/dev"]
-    spec.check(found)
+    schema.check(found)
 
 
 def test_namespaces_are_new_shared_or_joined() -> None:
@@ -174,7 +175,7 @@ def gives_back(options: Options) -> None:
     """
     container = Container({**BASE, **options})
     found = container.compose()
-    spec.check(found)
+    schema.check(found)
     for field in FIELDS:
         if field.name in options and field.read is not None:
             assert field.read(found) == container.wanted[field.name], field.name
@@ -185,8 +186,11 @@ def test_what_would_not_be_honoured_is_refused_with_its_place() -> None:
     found["linux"]["seccomp"] = {}
     found["hooks"] = {"prestart": [], "before": []}
     found["mounts"][1]["uidMappings"] = []
-    with pytest.raises(NsfleetError, match=r"not supported: linux\.seccomp, mounts\[1\]\.uidMappings, hooks\.before"):
-        spec.check(found)
+    found["process"]["cwd"] = 5
+    with pytest.raises(
+        NsfleetError, match=r"process\.cwd: expected a string, got 5; not supported: linux\.seccomp, mounts"
+    ):
+        schema.check(found)
 
 
 def test_only_what_needs_another_start_makes_another_digest(tmp_path: pathlib.Path, monkeypatch: t.Any) -> None:

@@ -34,7 +34,7 @@ MONITOR: t.Final = (
     "_cgroup.devices", "_cgroup.group", "_cgroup.hierarchy", "_cgroup.settings", "_cgroup.systemd", "_cgroup.tree",
     "_runtime.archive", "_runtime.attributes", "_runtime.birth", "_runtime.bundle", "_runtime.devices",
     "_runtime.groups", "_runtime.hooks", "_runtime.init", "_runtime.launch", "_runtime.monitor", "_runtime.mounts",
-    "_runtime.payload", "_runtime.spec", "_runtime.state", "_runtime.stub", "_runtime.terminal",
+    "_runtime.payload", "_runtime.schema", "_runtime.spec", "_runtime.state", "_runtime.stub", "_runtime.terminal",
     "_runtime.usernamespace", "_runtime.users",
 )  # fmt: skip
 _STAY = f"import sys\nfrom {_NAME}._runtime import monitor\nmonitor.stay(sys.argv[2])\n"

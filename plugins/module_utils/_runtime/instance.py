@@ -25,7 +25,7 @@ import typing as t
 
 from .._kernel import files, process
 from .._model.errors import NsfleetError
-from .spec import Spec, check
+from .spec import Spec
 
 _ALLOWED: t.Final = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_+-.")
 _LONGEST = 255
@@ -72,7 +72,6 @@ class Instance:
         :param spec: its description, with an absolute path of the root.
         :raises NsfleetError: the id is taken.
         """
-        check(spec)
         os.makedirs(self.root, mode=0o711, exist_ok=True)
         try:
             os.mkdir(self.folder, 0o700)

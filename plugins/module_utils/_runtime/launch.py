@@ -201,6 +201,7 @@ class Launch(Birth):
         place = os.path.join(stage, "root")
         os.mkdir(place)
         os.chdir(place)
+        self._doing = f"rootfs: {self.spec['root']['path']}"
         tree = mount_api.clone_tree(self.spec["root"]["path"])
         if self.user_namespace is not None and annotation(self.spec, "idmap"):
             self._doing = f"idmap: show the files of {self.spec['root']['path']} with other owners"

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import typing as t
 
-from .._model.errors import NsfleetError
-
 Spec = dict[str, t.Any]
 
 VERSION: t.Final = "1.2.0"
@@ -58,80 +56,6 @@ MOUNTS: t.Final = (
 
 #: Annotations of ours that say how a container is started.
 _FIXED_NOTES: t.Final = ("overlay", "idmap", "user", "groups")
-
-#: The fields that are honoured. A list stands for a list of such objects, ``None`` for any value.
-_SUPPORTED: t.Final[t.Mapping[str, t.Any]] = {
-    "ociVersion": None,
-    "root": {"path": None, "readonly": None},
-    "mounts": [{"destination": None, "type": None, "source": None, "options": None}],
-    "process": {
-        "terminal": None,
-        "user": {"uid": None, "gid": None, "additionalGids": None, "umask": None},
-        "args": None,
-        "env": None,
-        "cwd": None,
-        "capabilities": {
-            "bounding": None, "effective": None, "permitted": None, "inheritable": None, "ambient": None,
-        },
-        "rlimits": [{"type": None, "soft": None, "hard": None}],
-        "noNewPrivileges": None,
-        "oomScoreAdj": None,
-        "consoleSize": {"height": None, "width": None},
-        "scheduler": {
-            "policy": None, "nice": None, "priority": None, "flags": None, "runtime": None, "deadline": None,
-            "period": None,
-        },
-        "ioPriority": {"class": None, "priority": None},
-        "execCPUAffinity": {"initial": None, "final": None},
-        "apparmorProfile": None,
-        "selinuxLabel": None,
-    },
-    "hooks": {
-        point: [{"path": None, "args": None, "env": None, "timeout": None}]
-        for point in ("prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop")
-    },
-    "hostname": None,
-    "domainname": None,
-    "annotations": None,
-    "linux": {
-        "namespaces": [{"type": None, "path": None}],
-        "uidMappings": [{"containerID": None, "hostID": None, "size": None}],
-        "gidMappings": [{"containerID": None, "hostID": None, "size": None}],
-        "timeOffsets": None,
-        "sysctl": None,
-        "cgroupsPath": None,
-        "resources": {"unified": None},
-        "rootfsPropagation": None,
-        "personality": {"domain": None, "flags": None},
-        "maskedPaths": None,
-        "readonlyPaths": None,
-    },
-}  # fmt: skip
-
-
-def check(spec: Spec) -> None:
-    """Refuse what would not be honoured: nothing that a bundle asks for is ignored.
-
-    :raises NsfleetError: with every field that is unknown or not supported.
-    """
-    unknown = list(_unknown(spec, _SUPPORTED, ""))
-    if unknown:
-        raise NsfleetError(f"config.json: not supported: {', '.join(unknown)}")
-
-
-def _unknown(value: t.Any, known: t.Any, path: str) -> t.Iterator[str]:
-    if value is None:
-        return
-    if isinstance(known, list):
-        for index, item in enumerate(value):
-            yield from _unknown(item, known[0], f"{path}[{index}]")
-    elif isinstance(known, dict):
-        for name, item in value.items():
-            here = f"{path}.{name}" if path else name
-            if name in known:
-                yield from _unknown(item, known[name], here)
-            else:
-                yield here
 
 
 def fixed(spec: Spec) -> Spec:

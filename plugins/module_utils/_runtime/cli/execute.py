@@ -16,6 +16,7 @@ from ..._model.errors import NsfleetError
 from .. import groups
 from ..instance import PAUSED, RUNNING, Instance
 from ..join import Join
+from ..schema import PROCESS, check
 from .arguments import Option, Values
 from .foreground import Foreground
 
@@ -94,9 +95,8 @@ def _read(path: str) -> dict[str, t.Any]:
             process = json.load(file)
     except (OSError, ValueError) as error:
         raise NsfleetError(f"--process: {path}: {getattr(error, 'strerror', None) or error}") from error
-    if not isinstance(process, dict) or not process.get("args") or not process.get("cwd"):
-        raise NsfleetError(f"--process: {path}: expected an object with args and cwd")
-    return process
+    check(process, PROCESS, f"--process: {path}")
+    return t.cast("dict[str, t.Any]", process)
 
 
 def _add_rights(process: dict[str, t.Any], values: Values) -> None:

@@ -17,6 +17,7 @@ from ..._model.errors import NsfleetError
 from .. import groups, hooks
 from ..birth import not_executed
 from ..instance import CREATED, CREATING, RUNNING, STOPPED, Instance
+from ..schema import check
 from ..spec import Spec
 from .arguments import Option, Values
 from .foreground import Foreground
@@ -138,15 +139,13 @@ def _read(bundle: str, name: str) -> Spec:
             spec = json.load(file)
     except (OSError, ValueError) as error:
         raise NsfleetError(f"{path}: {getattr(error, 'strerror', None) or error}") from error
-    if not isinstance(spec, dict):
-        raise NsfleetError(f"{path}: expected an object, got {type(spec).__name__}")
-    root = spec.get("root")
-    if isinstance(root, dict) and isinstance(root.get("path"), str):
-        root["path"] = os.path.realpath(os.path.join(bundle, root["path"]))
+    check(spec, where=path)
+    if spec.get("root"):
+        spec["root"]["path"] = os.path.realpath(os.path.join(bundle, spec["root"]["path"]))
     linux = spec.setdefault("linux", {})
-    if isinstance(linux, dict) and not linux.get("cgroupsPath"):
+    if not linux.get("cgroupsPath"):
         linux["cgroupsPath"] = name
-    return spec
+    return t.cast("Spec", spec)
 
 
 def _bring_up(instance: Instance, bundle: str, values: Values, gate: bool, front: Foreground | None) -> int:

@@ -47,7 +47,7 @@ class Relay:
         self._master = descriptors[0]
         if os.isatty(0):
             self._mode = termios.tcgetattr(0)
-            tty.setraw(0)
+            tty.setraw(0, termios.TCSADRAIN)  # what was typed before is not lost
         self._thread.start()
 
     def resize(self) -> None:
