@@ -12,35 +12,12 @@ import pty
 import signal
 import socket
 import subprocess
-import sys
 import time
 import typing as t
 
 import pytest
-from ansible_collections.nsfleet.linux.plugins.module_utils._runtime import archive
 from support import world
 from support.bundle import Bundle, Runtime
-
-
-@pytest.fixture(scope="module")
-def program(tmp_path_factory: pytest.TempPathFactory) -> str:
-    path = str(tmp_path_factory.mktemp("build") / "nsrun")
-    archive.build(path, sys.executable)
-    return path
-
-
-@pytest.fixture
-def nsrun(program: str, tmp_path: pathlib.Path) -> t.Iterator[Runtime]:
-    runtime = Runtime(program, "--root", str(tmp_path / "state"))
-    yield runtime
-    for name in runtime("list", "--quiet").split():
-        runtime("delete", "--force", name)
-    assert not (tmp_path / "state").exists() or not os.listdir(tmp_path / "state")
-
-
-@pytest.fixture
-def bundle(tmp_path: pathlib.Path) -> Bundle:
-    return Bundle(tmp_path / "bundle")
 
 
 def line(pid: int, name: str) -> str:
@@ -105,7 +82,7 @@ def test_an_id_is_taken_once_and_is_no_path(nsrun: Runtime, bundle: Bundle) -> N
             "/no/such",
         ),
         (lambda spec: spec["mounts"].append({"destination": "/data", "type": "nofs"}), "mounts: [/data]"),
-        (lambda spec: spec["linux"]["namespaces"].append({"type": "pid", "path": "/no/such"}), "/no/such"),
+        (lambda spec: spec["linux"]["namespaces"].append({"type": "user", "path": "/no/such"}), "/no/such"),
         (lambda spec: spec.update(future={"x": 1}), "not supported: future"),
         (lambda spec: spec["linux"].update(intelRdt={"closID": "x"}), "not supported: linux.intelRdt"),
         (lambda spec: spec["process"].update(apparmorProfile="none-such"), "AppArmor"),

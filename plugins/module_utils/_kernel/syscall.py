@@ -36,6 +36,8 @@ def syscall(number: int, *arguments: t.Any) -> int:
     return call("syscall", ctypes.c_long(number), *widened)
 
 
+#: Asked once: a process that takes on another personality (personality(2)) is told of another machine.
+_MACHINE: t.Final = os.uname().machine
 #: Numbers of system calls that differ by machine; newer ones have the same number everywhere.
 _NUMBERS: t.Final = {
     "pivot_root": {"x86_64": 155, "aarch64": 41, "riscv64": 41, "ppc64le": 203, "s390x": 217, "armv7l": 218},
@@ -55,8 +57,7 @@ def number(name: str) -> int:
 
     :raises OSError: ``ENOSYS``: nobody has looked it up for this kind of machine.
     """
-    machine = os.uname().machine
     try:
-        return _NUMBERS[name][machine]
+        return _NUMBERS[name][_MACHINE]
     except KeyError:
-        raise OSError(38, f"the number of {name} is not known for {machine}") from None
+        raise OSError(38, f"the number of {name} is not known for {_MACHINE}") from None

@@ -66,6 +66,7 @@ def _execute(hook: t.Mapping[str, t.Any], hear: int, tell: int) -> t.NoReturn:
         os.setpgid(0, 0)  # what it starts is killed with it
         for fd, standard in ((hear, 0), (tell, 1), (tell, 2)):
             os.dup2(fd, standard)
+        os.closerange(3, 256)  # what the caller wants the payload to have
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
         environment = dict(word.partition("=")[::2] for word in hook.get("env") or ())

@@ -40,7 +40,7 @@ class Setup:
         self.protected: t.Sequence[str] = ()
         self.host_nodes: dict[str, int] = {}
         self.new_cgroup_namespace = False
-        self.sysctls: dict[str, str] = {}
+        self.sysctls: dict[str, str] = {}  #: by their path in /proc/sys
         self.hostname = ""
         self.domainname = ""
         self.cwd = "/"
@@ -174,8 +174,7 @@ def _set_sysctls(setup: Setup) -> None:
         return
     proc = mount_api.new_filesystem("proc", {})
     for name, value in setup.sysctls.items():
-        place = os.path.join("sys", *name.split("/"))
-        fd = path.open_in(proc, place, os.O_WRONLY, follow=False)
+        fd = path.open_in(proc, name.removeprefix("/proc/"), os.O_WRONLY, follow=False)
         try:
             os.write(fd, value.encode())
         except OSError as error:

@@ -60,7 +60,9 @@ class Join(Birth):
         if self.user:
             root = os.open(f"/proc/{self.first}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
             try:
-                self.setup.uid, self.setup.gid, self.setup.groups = users.resolve(root, self.user)
+                self.setup.uid, self.setup.gid, self.setup.groups = users.resolve(
+                    root, self.user, [str(group) for group in self.setup.groups]
+                )  # fmt: skip
             finally:
                 os.close(root)
 

@@ -11,6 +11,7 @@ import socket
 import typing as t
 
 from .._kernel import mount, mount_api, namespace, process
+from .._kernel.sysctl import parameter_path
 from .._model.errors import NsfleetError
 from . import devices, hooks, init, payload, usernamespace, users
 from .birth import Birth
@@ -118,7 +119,7 @@ class Launch(Birth):
         setup = self.setup
         setup.new_cgroup_namespace = "cgroup" in self.new
         sysctls = self.linux.get("sysctl") or {}
-        setup.sysctls = {name.replace(".", "/"): value for name, value in sysctls.items()}
+        setup.sysctls = {parameter_path(name): value for name, value in sysctls.items()}
         if "uts" in self.new:
             setup.hostname, setup.domainname = self.spec.get("hostname", ""), self.spec.get("domainname", "")
         setup.hooks_inside = self.hooks.get("createContainer") or ()

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import typing as t
 
+from .._kernel import sysctl
 from .._kernel.capability import NAMES
 from .._model.errors import NsfleetError
 from .attributes import IO_CLASSES, POLICIES, SCHEDULER_FLAGS
@@ -171,6 +172,7 @@ def _contradictions(spec: t.Mapping[str, t.Any]) -> t.Iterator[str]:
             yield f"linux.{field}: needs a new namespace of type {kind}"
     yield from _wrong_process(spec["process"])
     yield from _wrong_hooks(spec.get("hooks") or {})
+    yield from _wrong_sysctls(linux.get("sysctl") or {}, spaces)
     if (linux.get("personality") or {}).get("flags"):
         yield "linux.personality.flags: there are none yet (runtime-spec), so none is expected"
 
@@ -190,6 +192,25 @@ def _twice(field: str, words: t.Sequence[str]) -> t.Iterator[str]:
     for word in sorted(set(words)):
         if words.count(word) > 1:
             yield f"{field}: {word} is there twice"
+
+
+def _wrong_sysctls(wanted: t.Mapping[str, str], spaces: t.Sequence[str]) -> t.Iterator[str]:
+    """Parameters of the whole kernel are not a container's to set (CVE-2022-0811)."""
+    for name, value in wanted.items():
+        field = f"linux.sysctl[{name}]"
+        try:
+            kind = sysctl.namespace_of(name)
+            sysctl.canonical_value(value)
+        except ValueError as error:
+            yield f"{field}: {error}"
+            continue
+        if not kind:
+            yield f"{field}: it is of the whole kernel; expected one of a namespace (net.*, kernel.msg*, fs.mqueue.*)"
+        elif _SPACES.get(kind, kind) not in spaces:
+            yield f"{field}: needs a namespace of type {_SPACES.get(kind, kind)}"
+
+
+_SPACES: t.Final = {"net": "network"}
 
 
 def _wrong_hooks(hooks: t.Mapping[str, t.Any]) -> t.Iterator[str]:

@@ -12,12 +12,13 @@ import os
 import typing as t
 
 from ..._kernel import files
+from ..._kernel import process as kernel
 from ..._model.errors import NsfleetError
 from .. import groups
 from ..instance import PAUSED, RUNNING, Instance
 from ..join import Join
 from ..schema import PROCESS, check
-from .arguments import Option, Values
+from .arguments import Option, Values, number
 from .foreground import Foreground
 
 EXEC: t.Final = (
@@ -59,6 +60,7 @@ def execute(general: Values, values: Values, operands: list[str]) -> int:
     group = groups.of(instance.spec)
     if values["cgroup"]:
         group = groups.below(group, values["cgroup"])
+    kernel.keep_descriptors(3 + number(values, "preserve-fds"))
     front = Foreground(detached=bool(values["detach"]))
     join = Join(record.pid, instance.spec, wanted, group if group.exists else None, (0, 1, 2), user=_name(values))
     join.setup.console = _console(wanted, values, front)

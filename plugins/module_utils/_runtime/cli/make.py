@@ -19,7 +19,7 @@ from ..birth import not_executed
 from ..instance import CREATED, CREATING, RUNNING, STOPPED, Instance
 from ..schema import check
 from ..spec import Spec
-from .arguments import Option, Values
+from .arguments import Option, Values, number
 from .foreground import Foreground
 
 #: Seconds that a killed process may take to be gone.
@@ -119,6 +119,7 @@ def _create(instance: Instance, values: Values, gate: bool, front: Foreground | 
 
     :returns: pid of its first process.
     """
+    process.keep_descriptors(3 + number(values, "preserve-fds"))
     if values["no-pivot"]:
         raise NsfleetError("--no-pivot: not supported: a root that was not changed by pivot_root(2) can be left")
     bundle = os.path.abspath(values["bundle"] or ".")
