@@ -269,13 +269,10 @@ def test_descriptors_of_the_caller_stay_outside(nsrun: Runtime, bundle: Bundle, 
             os.close(fd)
     names = [each.split(" -> ")[0].split()[-1] for each in done.splitlines() if " -> " in each]
     assert set(names) == {"0", "1", "2", "3"}, done  # 3 is the directory that ls(1) reads
-    given = os.open(tmp_path / "given", os.O_RDWR | os.O_CREAT)
-    os.dup2(given, 3)
-    bundle.write("sh", "-c", "echo kept >&3")
-    try:
-        nsrun("run", "--preserve-fds", "1", "-b", str(bundle.directory), "case", pass_fds=[3])
-    finally:
-        os.close(3)
+    bundle.write("sh", "-c", "echo kept >&3; echo lost >&4")
+    with_two = Runtime("sh", "-c", f'exec "$@" 3>{tmp_path}/given 4>{tmp_path}/other', "sh", *nsrun.program)
+    with_two.call("run", "--preserve-fds", "1", "-b", str(bundle.directory), "case")
+    assert (tmp_path / "other").read_text() == ""
     assert (tmp_path / "given").read_text() == "kept\n"
 
 
