@@ -10,6 +10,7 @@ too. No path is resolved twice, so nobody can swap what is at its end.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import errno
 import os
@@ -25,10 +26,14 @@ ACCESS_TIME_MASK, NO_ACCESS_TIME, STRICT_ACCESS_TIME, NO_DIRECTORY_ACCESS_TIME =
 NO_SYMLINKS = 0x200000
 _IDMAP = 0x100000
 
-_OPEN_TREE, _MOVE_MOUNT, _FSOPEN, _FSCONFIG, _FSMOUNT, _MOUNT_SETATTR = 428, 429, 430, 431, 432, 442
+_OPEN_TREE, _MOVE_MOUNT, _FSOPEN, _FSCONFIG, _FSMOUNT, _FSPICK, _MOUNT_SETATTR = 428, 429, 430, 431, 432, 433, 442
 _CLONE_TREE, _CLOEXEC, _RECURSIVE, _EMPTY_PATH = 1, os.O_CLOEXEC, 0x8000, 0x1000
 _FROM_DESCRIPTOR, _TO_DESCRIPTOR = 0x4, 0x40
-_SET_FLAG, _SET_STRING, _CREATE = 0, 1, 6
+_SET_FLAG, _SET_STRING, _CREATE, _RECONFIGURE = 0, 1, 6, 7
+_PICK_CLOEXEC, _PICK_EMPTY_PATH = 1, 8
+
+#: Options of a file system, ``None`` for those without a value. Values have at most 255 bytes.
+Options = t.Iterable[tuple[str, t.Optional[str]]]
 #: The same attributes for mount(2), where the kernel has no mount_setattr(2) (before Linux 5.12).
 _OLD_FLAGS = {
     READ_ONLY: 0x1, NO_SUID: 0x2, NO_DEV: 0x4, NO_EXEC: 0x8, NO_ACCESS_TIME: 0x400, STRICT_ACCESS_TIME: 0x1000000,
@@ -42,36 +47,53 @@ _SHOWN = {
 _MS_REMOUNT, _MS_RELATIME = 0x20, 0x200000
 
 
-def new_filesystem(kind: str, options: t.Mapping[str, str | None], attributes: int = 0) -> int:
+def new_filesystem(kind: str, options: Options, attributes: int = 0) -> int:
     """A new, detached mount of a file system.
 
     :param kind: ``proc``, ``tmpfs``, ``overlay``, ...
-    :param options: of the file system; ``None`` for those without a value. Values have at most 255 bytes.
+    :param options: of the file system, in this order.
     :param attributes: of the mount.
     :returns: file descriptor, closed on exec.
     :raises OSError: the kernel refused; ``ENODEV``: it does not have the file system.
     """
-    context = syscall(_FSOPEN, os.fsencode(kind), 1)
-    try:
-        for name, value in options.items():
-            command = _SET_FLAG if value is None else _SET_STRING
-            syscall(_FSCONFIG, context, command, name.encode(), None if value is None else os.fsencode(value), 0)
-        syscall(_FSCONFIG, context, _CREATE, None, None, 0)
+    with _telling(syscall(_FSOPEN, os.fsencode(kind), 1)) as context:
+        _configure(context, options, _CREATE)
         return syscall(_FSMOUNT, context, 1, attributes)
+
+
+def reconfigure(target: int, options: Options) -> None:
+    """Change options of a file system that is mounted.
+
+    :param target: descriptor of the mount's root.
+    :raises OSError: the kernel refused.
+    """
+    with _telling(syscall(_FSPICK, target, b"", _PICK_CLOEXEC | _PICK_EMPTY_PATH)) as context:
+        _configure(context, options, _RECONFIGURE)
+
+
+def _configure(context: int, options: Options, then: int) -> None:
+    for name, value in options:
+        command = _SET_FLAG if value is None else _SET_STRING
+        syscall(_FSCONFIG, context, command, os.fsencode(name), None if value is None else os.fsencode(value), 0)
+    syscall(_FSCONFIG, context, then, None, None, 0)
+
+
+@contextlib.contextmanager
+def _telling(context: int) -> t.Iterator[int]:
+    """A context of fsopen(2) or fspick(2), whose errors say what the kernel wrote about them; it is closed at the end.
+
+    The first letter of each of its lines tells errors from warnings.
+    """
+    try:
+        yield context
     except OSError as error:
-        raise OSError(error.errno, _kernel_words(context) or error.strerror) from error
+        words = []
+        with contextlib.suppress(OSError):
+            while True:
+                words.append(os.read(context, 4096).decode(errors="backslashreplace").strip()[2:])
+        raise OSError(error.errno, "; ".join(words) or error.strerror) from error
     finally:
         os.close(context)
-
-
-def _kernel_words(context: int) -> str:
-    """What the kernel wrote about its refusal, if anything."""
-    words = []
-    try:
-        while True:
-            words.append(os.read(context, 4096).decode(errors="backslashreplace").strip())
-    except OSError:
-        return "; ".join(words)
 
 
 def clone_tree(path: str | int, recursive: bool = True) -> int:
@@ -157,9 +179,12 @@ def pivot_root(root: int) -> None:
     :param root: descriptor of the mount's root.
     :raises OSError: the kernel refused.
     """
+    old = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     os.fchdir(root)
     syscall(number("pivot_root"), b".", b".")
-    # Both are at "." now, the old root on top of the new one; private first, so that nothing propagates to the host.
+    # The old root is on top of the new one; private first, so that nothing propagates to the host.
+    os.fchdir(old)
     call("mount", b"", b".", None, ctypes.c_ulong(mount.MS_PRIVATE | mount.MS_REC), None)
     call("umount2", b".", mount.MNT_DETACH)
+    os.close(old)
     os.chdir("/")

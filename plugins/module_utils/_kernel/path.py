@@ -65,6 +65,20 @@ def make_directory(root: int, path: str, mode: int = 0o755) -> int:
     return here
 
 
+def plain_directory(root: int, path: str) -> int:
+    """Open a directory that no link may lead to, and make what is missing on the way.
+
+    :returns: descriptor (O_PATH), closed on exec.
+    :raises OSError: ``ELOOP``: a part of the path is a link; ``ENOTDIR``: something on the way is no directory.
+    """
+    flags = os.O_PATH | os.O_DIRECTORY
+    try:
+        return open_in(root, path, flags, follow=False)
+    except FileNotFoundError:
+        os.close(make_directory(root, path))
+        return open_in(root, path, flags, follow=False)
+
+
 def make_file(root: int, path: str) -> int:
     """Open a file that something is to be mounted on, and make it, empty, if it is missing.
 
@@ -76,7 +90,8 @@ def make_file(root: int, path: str) -> int:
     except FileNotFoundError:
         pass
     os.close(make_directory(root, os.path.dirname(path)))
-    os.close(open_in(root, path, os.O_WRONLY | os.O_CREAT, 0o644))
+    # Not to wait for the other end, in case that somebody made a fifo there meanwhile.
+    os.close(open_in(root, path, os.O_RDONLY | os.O_CREAT | os.O_NONBLOCK | os.O_NOCTTY, 0o644))
     return open_in(root, path, os.O_PATH)
 
 

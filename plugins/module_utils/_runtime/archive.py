@@ -31,11 +31,12 @@ _NAME = "nsrun"
 MONITOR: t.Final = (
     "_model.errors", "_model.field", "_model.quantities", "_kernel.bpf", "_kernel.capability", "_kernel.files",
     "_kernel.mount", "_kernel.mount_api", "_kernel.namespace", "_kernel.path", "_kernel.process", "_kernel.syscall",
-    "_kernel.sysctl", "_cgroup.devices", "_cgroup.group", "_cgroup.hierarchy", "_cgroup.settings",
-    "_cgroup.systemd", "_cgroup.tree", "_runtime.archive", "_runtime.attributes", "_runtime.birth",
-    "_runtime.bundle", "_runtime.devices", "_runtime.groups", "_runtime.hooks", "_runtime.init", "_runtime.launch",
-    "_runtime.monitor", "_runtime.mounts", "_runtime.payload", "_runtime.schema", "_runtime.spec", "_runtime.state",
-    "_runtime.stub", "_runtime.terminal", "_runtime.usernamespace", "_runtime.users",
+    "_kernel.sysctl", "_cgroup.devices", "_cgroup.group", "_cgroup.hierarchy", "_cgroup.settings", "_cgroup.systemd",
+    "_cgroup.tree", "_netlink.address", "_netlink.link", "_netlink.message", "_runtime.archive", "_runtime.attributes",
+    "_runtime.birth", "_runtime.bundle", "_runtime.copy_up", "_runtime.devices", "_runtime.groups", "_runtime.hooks",
+    "_runtime.init", "_runtime.launch", "_runtime.monitor", "_runtime.mount_options", "_runtime.mounts",
+    "_runtime.network", "_runtime.payload", "_runtime.schema", "_runtime.spec", "_runtime.state", "_runtime.stub",
+    "_runtime.terminal", "_runtime.usernamespace", "_runtime.users",
 )  # fmt: skip
 _STAY = f"import sys\nfrom {_NAME}._runtime import monitor\nmonitor.stay(sys.argv[2])\n"
 _COMMAND = f"import sys\nfrom {_NAME}._runtime import command\nsys.exit(command.main(sys.argv[1:]))\n"

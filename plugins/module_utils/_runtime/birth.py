@@ -113,15 +113,21 @@ class Birth:
             os.close(say)
 
     def _prepare_stub(self, tell: int) -> None:
-        try:
-            uids, gids = self.mappings
-            owner = usernamespace.on_host(uids, self.setup.uid), usernamespace.on_host(gids, self.setup.gid)
-        except KeyError as error:
-            raise NsfleetError(f"user: id {error} is not mapped into the user namespace") from error
+        owner = self._on_host("uid", self.setup.uid), self._on_host("gid", self.setup.gid)
         for fd in self.setup.standard:
             _hand_over(fd, owner[0])
         os.set_inheritable(tell, True)
         self.setup.stub = stub.open_stub(tell, owner)
+
+    def _on_host(self, kind: str, number: int) -> int:
+        """The id that the host sees where the container sees another.
+
+        :param kind: ``uid`` or ``gid``.
+        """
+        try:
+            return usernamespace.on_host(self.mappings[kind == "gid"], number)
+        except KeyError as error:
+            raise NsfleetError(f"{kind} {number} is not mapped into the user namespace") from error
 
     def _accompany(self, intermediate: int, listen: int, say: int) -> int:
         """Bring the new process through its stages, from outside."""

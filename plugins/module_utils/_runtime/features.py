@@ -10,7 +10,7 @@ import os
 import typing as t
 
 from .._kernel import capability
-from . import mounts
+from . import mount_options
 from .spec import CAPABILITIES, MASKED_PATHS, MOUNTS, NAMESPACE_KINDS, PATH, READONLY_PATHS, VERSION, Spec
 
 HOOKS: t.Final = ("prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop")
@@ -22,7 +22,7 @@ def features() -> dict[str, t.Any]:
         "ociVersionMin": "1.0.0",
         "ociVersionMax": VERSION,
         "hooks": list(HOOKS),
-        "mountOptions": mounts.known_options(),
+        "mountOptions": mount_options.known_options(),
         "linux": {
             "namespaces": sorted(NAMESPACE_KINDS),
             "capabilities": list(capability.NAMES),

@@ -11,6 +11,7 @@ import typing as t
 from .._cgroup.group import OURS, Group
 from .._cgroup.settings import find
 from .._model.errors import NsfleetError
+from . import devices
 
 if t.TYPE_CHECKING:
     from .spec import Spec
@@ -49,7 +50,8 @@ def controllers(spec: Spec, group: Group) -> set[str]:
 
 def _settings(spec: Spec) -> dict[str, str]:
     """Files of the group to what is to be in them."""
-    found: dict[str, str] = spec["linux"].get("resources", {}).get("unified", {})
+    found: dict[str, str] = dict(spec["linux"].get("resources", {}).get("unified", {}))
+    found.setdefault("devices", "\n".join(devices.rules(spec["linux"])))
     return found
 
 

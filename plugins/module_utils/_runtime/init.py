@@ -38,7 +38,10 @@ class Setup:
         self.mounts: list[mounts.Mount] = []
         self.masked: t.Sequence[str] = ()
         self.protected: t.Sequence[str] = ()
-        self.host_nodes: dict[str, int] = {}
+        self.propagation: int | None = None  #: of bind mounts, where they do not say it themselves
+        self.root_propagation: tuple[int, bool] | None = None  #: what the root gets, and whether all below it do
+        self.devices: t.Sequence[devices.Device] | None = None  #: ``None``: ``/dev`` has them already
+        self.nodes: t.Mapping[str, int] = {}  #: those of them that were made outside
         self.new_cgroup_namespace = False
         self.sysctls: dict[str, str] = {}  #: by their path in /proc/sys
         self.hostname = ""
@@ -154,25 +157,32 @@ def _attach_mounts(setup: Setup) -> None:
         return
     for entry in setup.mounts:
         try:
-            entry.attach(setup.root)
+            entry.attach(setup.root, setup.propagation)
         except OSError as error:
-            raise OSError(error.errno, f"[{entry.destination}] {error.strerror}") from error
+            place = f" ({error.filename})" if error.filename else ""
+            raise OSError(error.errno, f"[{entry.destination}] {error.strerror}{place}") from error
 
 
 def _make_devices(setup: Setup) -> None:
     """Devices first, since what hides files is one of them."""
     if setup.root is None:
         return
-    null = devices.populate(setup.root, setup.host_nodes)
+    if setup.devices is not None:
+        devices.populate(setup.root, setup.devices, setup.nodes)
     mounts.protect(setup.root, setup.protected)
-    mounts.mask(setup.root, setup.masked, null)
+    if setup.masked:
+        null = devices.open_null(setup.root)
+        mounts.mask(setup.root, setup.masked, null)
+        os.close(null)
+    for entry in setup.mounts:
+        entry.finish()
 
 
 def _set_sysctls(setup: Setup) -> None:
     """Through a ``/proc`` of our own, in which nothing can have been mounted over anything (CVE-2025-52881)."""
     if not setup.sysctls:
         return
-    proc = mount_api.new_filesystem("proc", {})
+    proc = mount_api.new_filesystem("proc", ())
     for name, value in setup.sysctls.items():
         fd = path.open_in(proc, name.removeprefix("/proc/"), os.O_WRONLY, follow=False)
         try:
@@ -189,6 +199,8 @@ def _change_root(setup: Setup) -> None:
     if setup.read_only:
         mount_api.set_attributes(setup.root, mount_api.READ_ONLY)
     mount_api.pivot_root(setup.root)
+    if setup.root_propagation is not None:  # which a root that is about to become one may not have
+        mount_api.propagate(setup.root, *setup.root_propagation)
 
 
 def _name_host(setup: Setup) -> None:
@@ -249,7 +261,7 @@ def _enter_directory(setup: Setup) -> None:
 def _open_label(setup: Setup) -> None:
     """The file for the label, in a ``/proc`` of our own: the container's may be anything (CVE-2019-16884)."""
     if setup.label:
-        proc = mount_api.new_filesystem("proc", {})
+        proc = mount_api.new_filesystem("proc", ())
         pid = os.readlink("self", dir_fd=proc)
         setup.label_descriptor = path.open_in(proc, os.path.join(pid, *setup.label_file), os.O_WRONLY, follow=False)
         os.close(proc)

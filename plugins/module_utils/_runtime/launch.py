@@ -15,11 +15,13 @@ from .._kernel.sysctl import parameter_path
 from .._model.errors import NsfleetError
 from . import devices, hooks, init, payload, usernamespace, users
 from .birth import Birth
+from .mount_options import PROPAGATIONS
 from .mounts import prepare_mount
 from .spec import NAMESPACE_KINDS, Spec, annotation
 
 if t.TYPE_CHECKING:
     from .._cgroup.group import Group
+    from . import network
 
 #: Kinds that the first process is born into; the others it joins by another way.
 _BORN_INTO = ("pid", "uts", "ipc", "net")
@@ -76,7 +78,7 @@ class Launch(Birth):
 
     def _opened(self) -> set[int | None]:
         mounted = {entry.descriptor for entry in self.setup.mounts}
-        return super()._opened() | set(self.setup.host_nodes.values()) | mounted
+        return super()._opened() | mounted
 
     # --- preparation -------------------------------------------------------------
 
@@ -86,6 +88,7 @@ class Launch(Birth):
         if "mnt" in self.new:
             self._prepare_files()
         self._prepare_process()
+        self.network = self._network_devices()
 
     def _find_namespaces(self) -> None:
         for entry in self.linux.get("namespaces") or ():
@@ -104,6 +107,15 @@ class Launch(Birth):
             return self.joined["user"]
         return usernamespace.make(*self.mappings) if "user" in self.new else None
 
+    def _network_devices(self) -> network.Devices | None:
+        if not self.linux.get("netDevices"):
+            return None
+        if "net" not in self.new and "net" not in self.joined:
+            raise NsfleetError("linux.netDevices: needs a network namespace that is not the host's")
+        from .network import Devices  # few containers get any
+
+        return Devices(self.linux)
+
     def _prepare_files(self) -> None:
         setup = self.setup
         setup.read_only = bool(self.spec["root"].get("readonly"))
@@ -112,8 +124,19 @@ class Launch(Birth):
             setup.mounts[-1].prepare(self.user_namespace)
         setup.masked = self.linux.get("maskedPaths") or ()
         setup.protected = self.linux.get("readonlyPaths") or ()
-        if self.user_namespace is not None:
-            devices.open_host_nodes(setup.host_nodes)
+        if not any(entry.bind and os.path.normpath(entry.destination) == "/dev" for entry in setup.mounts):
+            setup.devices = devices.of(self.linux)
+        self._prepare_propagation(self.linux.get("rootfsPropagation") or "rslave")
+
+    def _prepare_propagation(self, words: str) -> None:
+        """Who sees later mounts: of the host's, the container does with ``slave``, unless a mount says otherwise."""
+        if words not in PROPAGATIONS:
+            expected = ", ".join(PROPAGATIONS)
+            raise NsfleetError(f"linux.rootfsPropagation: expected one of {expected}, got {words!r}")
+        kind, recursive = PROPAGATIONS[words]
+        if kind in (mount.MS_SHARED, mount.MS_UNBINDABLE):
+            self.setup.root_propagation = kind, recursive
+        self.setup.propagation = {mount.MS_SHARED: None, mount.MS_SLAVE: kind}.get(kind, mount.MS_PRIVATE)
 
     def _prepare_process(self) -> None:
         setup = self.setup
@@ -144,6 +167,22 @@ class Launch(Birth):
             return os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         except OSError as error:
             raise NsfleetError(f"rootfs: {path}: {error.strerror}") from error
+
+    def _bring_up(self) -> int:
+        try:
+            return super()._bring_up()
+        except (OSError, NsfleetError):
+            if self.network is not None:
+                self.network.give_back()
+            raise
+        finally:
+            if self.network is not None:
+                self.network.close()
+
+    def _place(self, pid: int) -> None:
+        super()._place(pid)
+        if self.network is not None:
+            self.network.move(pid)
 
     def _at_hooks(self, pid: int) -> bytes:
         """Namespaces are there, and all mounts, but the root is not changed yet."""
@@ -194,10 +233,10 @@ class Launch(Birth):
         """In a mount namespace of its own, a small tree in memory with a place for the root and what it is made of."""
         self._doing = "rootfs"
         namespace.unshare("mnt")
-        mount.mount("", "/", mount.MS_REC | _PROPAGATIONS[self.linux.get("rootfsPropagation") or "rslave"])
+        mount.mount("", "/", mount.MS_REC | (self.setup.propagation or mount.MS_PRIVATE))
         stage = self.place.stage
         target = os.open(stage, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-        mount_api.attach(mount_api.new_filesystem("tmpfs", {"mode": "0700"}), target)
+        mount_api.attach(mount_api.new_filesystem("tmpfs", [("mode", "0700")]), target)
         # The first process finds the place as its working directory: in a user namespace it may not walk there.
         place = os.path.join(stage, "root")
         os.mkdir(place)
@@ -209,6 +248,8 @@ class Launch(Birth):
             mount_api.map_ids(tree, self.user_namespace)
         overlay = annotation(self.spec, "overlay")
         self.setup.root = tree if overlay in ("", "none") else self._overlay(tree, overlay)
+        if self.user_namespace is not None:
+            self._make_nodes()
         for entry in self.setup.mounts:
             owner = _OWNED_BY.get(entry.kind)
             if owner and owner not in self.new and self.user_namespace is not None:
@@ -227,12 +268,17 @@ class Launch(Birth):
             if where == "tmpfs":
                 os.mkdir(folder, 0o755)
             options[f"{name}dir"] = f"/proc/self/fd/{os.open(folder, os.O_PATH | os.O_CLOEXEC)}"
-        uids, gids = self.mappings
-        if uids:
-            os.chown(os.path.join(base, "upper"), usernamespace.on_host(uids, 0), usernamespace.on_host(gids, 0))
-        return mount_api.new_filesystem("overlay", options)
+        if any(self.mappings):
+            os.chown(os.path.join(base, "upper"), self._on_host("uid", 0), self._on_host("gid", 0))
+        return mount_api.new_filesystem("overlay", options.items())
 
-
-_PROPAGATIONS = {
-    "private": mount.MS_PRIVATE, "rprivate": mount.MS_PRIVATE, "slave": mount.MS_SLAVE, "rslave": mount.MS_SLAVE,
-}  # fmt: skip
+    def _make_nodes(self) -> None:
+        """Nodes of devices, which nobody in a user namespace may make."""
+        self._doing = "devices"
+        folder = os.path.join(self.place.stage, "dev")
+        os.mkdir(folder)
+        mapped = [
+            device._replace(uid=self._on_host("uid", device.uid), gid=self._on_host("gid", device.gid))
+            for device in self.setup.devices or ()
+        ]
+        self.setup.nodes = devices.make_outside(mapped, os.open(folder, os.O_PATH | os.O_CLOEXEC))

@@ -12,74 +12,14 @@ import stat
 import typing as t
 
 from .._cgroup.hierarchy import Hierarchy, detect
-from .._kernel import mount, mount_api, path
+from .._kernel import mount_api, path
 from .._model.errors import NsfleetError
-
-#: Option to (attribute, whether it is set or cleared).
-_ATTRIBUTES: t.Final = {
-    "ro": (mount_api.READ_ONLY, True), "rw": (mount_api.READ_ONLY, False),
-    "nosuid": (mount_api.NO_SUID, True), "suid": (mount_api.NO_SUID, False),
-    "nodev": (mount_api.NO_DEV, True), "dev": (mount_api.NO_DEV, False),
-    "noexec": (mount_api.NO_EXEC, True), "exec": (mount_api.NO_EXEC, False),
-    "noatime": (mount_api.NO_ACCESS_TIME, True), "strictatime": (mount_api.STRICT_ACCESS_TIME, True),
-    "relatime": (mount_api.ACCESS_TIME_MASK, False),
-    "nodiratime": (mount_api.NO_DIRECTORY_ACCESS_TIME, True), "diratime": (mount_api.NO_DIRECTORY_ACCESS_TIME, False),
-    "nosymfollow": (mount_api.NO_SYMLINKS, True), "symfollow": (mount_api.NO_SYMLINKS, False),
-}  # fmt: skip
-#: Option to (propagation, whether of all mounts below, too).
-_PROPAGATION: t.Final = {
-    "private": (mount.MS_PRIVATE, False), "rprivate": (mount.MS_PRIVATE, True),
-    "slave": (mount.MS_SLAVE, False), "rslave": (mount.MS_SLAVE, True),
-    "shared": (mount.MS_SHARED, False), "rshared": (mount.MS_SHARED, True),
-    "unbindable": (mount.MS_UNBINDABLE, False), "runbindable": (mount.MS_UNBINDABLE, True),
-}  # fmt: skip
-#: Options of mount(8) that change nothing here.
-_IGNORED: t.Final = frozenset({"defaults", "async", "norelatime", "nostrictatime", "atime"})
+from . import usernamespace
+from .copy_up import copy_up
+from .mount_options import Attributes, objection, parse_options
 
 #: File systems whose place in the root must be a directory, and no link to one (CVE-2019-19921 and its kin).
-_AT_THEIR_PLACE: t.Final = frozenset({"proc", "sysfs", "devpts", "mqueue", "cgroup", "cgroup2"})
-
-
-def known_options() -> list[str]:
-    """All options that mean the same for every file system, sorted."""
-    return sorted({*_ATTRIBUTES, *_PROPAGATION, *_IGNORED, "bind", "rbind", "idmap"})
-
-
-class Options(t.NamedTuple):
-    """What the options of one mount mean."""
-
-    bind: bool
-    recursive: bool
-    attributes: int
-    cleared: int
-    propagation: tuple[tuple[int, bool], ...]
-    idmap: bool
-    filesystem: dict[str, str | None]  #: options that belong to the file system
-
-
-def parse_options(words: t.Iterable[str]) -> Options:
-    """Options of a mount, sorted by what they are (runtime-spec, config-linux, "Linux mount options").
-
-    :raises NsfleetError: one is known, but not supported here.
-    """
-    attributes = cleared = 0
-    bind = recursive = idmap = False
-    propagation = []
-    filesystem: dict[str, str | None] = {}
-    for word in words:
-        if word in _ATTRIBUTES:
-            bit, on = _ATTRIBUTES[word]
-            attributes, cleared = (attributes | bit, cleared & ~bit) if on else (attributes & ~bit, cleared | bit)
-        elif word in ("bind", "rbind"):
-            bind, recursive = True, word == "rbind"
-        elif word in _PROPAGATION:
-            propagation.append(_PROPAGATION[word])
-        elif word == "idmap":
-            idmap = True
-        elif word not in _IGNORED:
-            name, equals, value = word.partition("=")
-            filesystem[name] = value if equals else None
-    return Options(bind, recursive, attributes, cleared, tuple(propagation), idmap, filesystem)
+_OF_THE_KERNEL: t.Final = frozenset({"proc", "sysfs", "devpts", "mqueue", "cgroup", "cgroup2"})
 
 
 class Mount:
@@ -87,63 +27,136 @@ class Mount:
 
     :param entry: an element of ``mounts`` of the runtime-spec.
     :param bundle: directory that relative sources are relative to.
-    :raises NsfleetError: its source is not there.
+    :raises NsfleetError: its source is not there, or its options do not fit.
     """
 
     def __init__(self, entry: t.Mapping[str, t.Any], bundle: str) -> None:
         self.destination: str = entry["destination"]
         self.kind: str = entry.get("type") or "bind"
         self.source: str = entry.get("source") or self.kind
-        self.options = parse_options(entry.get("options") or ())
+        self.mappings = entry.get("uidMappings") or (), entry.get("gidMappings") or ()
+        try:
+            self.options = parse_options(entry.get("options") or ())
+        except ValueError as error:
+            raise self.error(".options", str(error)) from error
         self.bind = self.options.bind or self.kind == "bind"
-        self.descriptor: int | None = None
+        self._check()
+        self.descriptor: int | None = None  #: of the mount, as soon as it is made
         if self.bind:
-            self.descriptor = _open_source(os.path.join(bundle, entry.get("source") or ""), self)
+            self.descriptor = self._open_source(os.path.join(bundle, entry.get("source") or ""))
+
+    def error(self, field: str, words: str) -> NsfleetError:
+        """What is wrong with it, with the path of the field."""
+        return NsfleetError(f"mounts[{self.destination}]{field}: {words}")
+
+    def _check(self) -> None:
+        words = objection(self.kind, self.options, any(self.mappings))
+        if words:
+            raise self.error(".options", words)
+        if bool(self.mappings[0]) != bool(self.mappings[1]):
+            raise self.error(".uidMappings", "expected both uidMappings and gidMappings, or neither")
+
+    @property
+    def maps_ids(self) -> bool:
+        """Whether its files are shown with other owners."""
+        return self.options.idmap or any(self.mappings)
+
+    def _open_source(self, source: str) -> int:
+        try:
+            return mount_api.clone_tree(source, self.options.recursive)
+        except OSError as error:
+            raise self.error(".source", f"{source}: {error.strerror}") from error
 
     def prepare(self, user_namespace: int | None) -> None:
         """Do what only a process with all rights can do.
 
-        :raises NsfleetError: the file system cannot show its files with other owners.
+        :param user_namespace: that of the container, whose mappings are used if the mount has none of its own.
+        :raises NsfleetError: the file system cannot show its files with other owners, or it is not said which.
         """
-        if self.descriptor is None or not self.options.idmap or user_namespace is None:
+        if self.descriptor is None or not self.maps_ids:
             return
+        own = usernamespace.make(*self.mappings) if any(self.mappings) else None
+        namespace = user_namespace if own is None else own
+        if namespace is None:
+            words = "expected uidMappings and gidMappings, or a user namespace of the container"
+            raise self.error(": idmap", words)
         try:
-            mount_api.map_ids(self.descriptor, user_namespace, self.options.recursive)
+            mount_api.map_ids(self.descriptor, namespace, self.options.idmap_below)
         except OSError as error:
-            raise NsfleetError(f"mounts[{self.destination}]: idmap: {error.strerror}") from error
+            raise self.error(": idmap", error.strerror or str(error)) from error
+        finally:
+            if own is not None:
+                os.close(own)
 
-    def attach(self, root: int) -> None:
+    def attach(self, root: int, propagation: int | None) -> None:
         """Mount it in the container's root; runs inside.
 
         :param root: descriptor of the root.
+        :param propagation: what a bind mount that is shared with the host becomes; ``None``: it stays shared.
         :raises OSError: the kernel refused, or its place is a link.
         """
+        if self.options.remount and not self.bind:
+            self._remount(root)
+            return
         source = self.make() if self.descriptor is None else self.descriptor
         target = self._target(root, source)
+        if self.options.copy_up:
+            copy_up(target, source)
         mount_api.attach(source, target)
         os.close(target)
-        if self.bind and (self.options.attributes or self.options.cleared):
-            mount_api.set_attributes(source, self.options.attributes, self.options.cleared)
-        for propagation, recursive in self.options.propagation:
-            mount_api.propagate(source, propagation, recursive)
+        if self.bind:
+            if propagation is not None:
+                mount_api.propagate(source, propagation)
+            _set_attributes(source, self.options.attributes)
+        self._set_below(source)
+        self.descriptor = source
+
+    def finish(self) -> None:
+        """Make it read-only if that had to wait until other mounts and devices were put into it; runs inside.
+
+        :raises OSError: the kernel refused.
+        """
+        if self.kind == "tmpfs" and self.options.attributes.set & mount_api.READ_ONLY and self.descriptor is not None:
+            mount_api.set_attributes(self.descriptor, mount_api.READ_ONLY)
 
     def make(self) -> int:
         """A detached mount of a new file system.
 
         :raises OSError: the kernel refused.
         """
-        options = {"source": self.source, **self.options.filesystem}
-        return mount_api.new_filesystem(self.kind, options, self.options.attributes)
+        attributes, options = self.options.attributes.set, [("source", self.source), *self.options.filesystem]
+        if self.kind == "tmpfs":
+            attributes &= ~mount_api.READ_ONLY
+        elif attributes & mount_api.READ_ONLY and self.kind not in _OF_THE_KERNEL:
+            options.append(("ro", None))  # not even the file system itself writes to what it is on
+        return mount_api.new_filesystem(self.kind, options, attributes)
+
+    def _remount(self, root: int) -> None:
+        """Change what is mounted at the place already."""
+        there = path.open_in(root, self.destination, os.O_PATH)
+        if self.options.filesystem:
+            mount_api.reconfigure(there, self.options.filesystem)
+        _set_attributes(there, self.options.attributes)
+        self._set_below(there)
+        os.close(there)
+
+    def _set_below(self, there: int) -> None:
+        """What may be for all mounts below, too."""
+        _set_attributes(there, self.options.below, recursive=True)
+        for kind, recursive in self.options.propagations:
+            mount_api.propagate(there, kind, recursive)
 
     def _target(self, root: int, source: int) -> int:
-        if self.kind in _AT_THEIR_PLACE:
-            try:
-                return path.open_in(root, self.destination, os.O_PATH | os.O_DIRECTORY, follow=False)
-            except FileNotFoundError:
-                return path.make_directory(root, self.destination)
+        if self.kind in _OF_THE_KERNEL:
+            return path.plain_directory(root, self.destination)
         if stat.S_ISDIR(os.fstat(source).st_mode):
             return path.make_directory(root, self.destination)
         return path.make_file(root, self.destination)
+
+
+def _set_attributes(target: int, attributes: Attributes, recursive: bool = False) -> None:
+    if attributes.set or attributes.cleared:
+        mount_api.set_attributes(target, attributes.set, attributes.cleared, recursive)
 
 
 class ControlGroups(Mount):
@@ -156,28 +169,31 @@ class ControlGroups(Mount):
         super().__init__(entry, bundle)
         self.hierarchies = detect().hierarchies
 
-    def attach(self, root: int) -> None:
+    def attach(self, root: int, propagation: int | None) -> None:
         """Version 2 alone at the place itself; with version 1, each hierarchy in a directory of its own."""
+        del propagation  # of the file systems of the control groups, which are new
         if len(self.hierarchies) == 1 and self.hierarchies[0].version == 2:
             self._attach_one(root, self.destination, self.hierarchies[0])
             return
-        folder = mount_api.new_filesystem("tmpfs", {"mode": "0755"}, self.options.attributes & ~mount_api.READ_ONLY)
+        folder = mount_api.new_filesystem(
+            "tmpfs", [("mode", "0755")], self.options.attributes.set & ~mount_api.READ_ONLY
+        )
         target = self._target(root, folder)
         mount_api.attach(folder, target)
         os.close(target)
         for hierarchy in self.hierarchies:
             self._attach_one(root, os.path.join(self.destination, _last(hierarchy.mount_point)), hierarchy)
-        mount_api.set_attributes(folder, self.options.attributes)
+        mount_api.set_attributes(folder, self.options.attributes.set)
 
     def _attach_one(self, root: int, place: str, hierarchy: Hierarchy) -> None:
         if hierarchy.version == 2:
-            source = mount_api.new_filesystem("cgroup2", {}, self.options.attributes)
+            source = mount_api.new_filesystem("cgroup2", (), self.options.attributes.set)
         else:
             names = ("blkio" if name == "io" else name for name in hierarchy.controllers)
             options = dict(name.partition("=")[::2] if "=" in name else (name, None) for name in names)
             if "name" in options:
                 options["none"] = None  # a hierarchy without controllers
-            source = mount_api.new_filesystem("cgroup", options, self.options.attributes)
+            source = mount_api.new_filesystem("cgroup", options.items(), self.options.attributes.set)
         target = path.make_directory(root, place)
         mount_api.attach(source, target)
         os.close(target)
@@ -194,11 +210,8 @@ def _last(place: str) -> str:
     return place.rpartition("/")[2]
 
 
-def _open_source(source: str, entry: Mount) -> int:
-    try:
-        return mount_api.clone_tree(source, entry.options.recursive)
-    except OSError as error:
-        raise NsfleetError(f"mounts[{entry.destination}].source: {source}: {error.strerror}") from error
+#: Options of an empty file system.
+_NOTHING: t.Final = (("size", "0"), ("nr_inodes", "1"))
 
 
 def mask(root: int, places: t.Iterable[str], null: int) -> None:
@@ -212,7 +225,7 @@ def mask(root: int, places: t.Iterable[str], null: int) -> None:
         if target is None:
             continue
         if stat.S_ISDIR(os.fstat(target).st_mode):
-            cover = mount_api.new_filesystem("tmpfs", {"size": "0", "nr_inodes": "1"}, mount_api.READ_ONLY)
+            cover = mount_api.new_filesystem("tmpfs", _NOTHING, mount_api.READ_ONLY)
         else:
             cover = mount_api.clone_tree(null, recursive=False)
         mount_api.attach(cover, target)

@@ -15,6 +15,7 @@ from .._kernel import sysctl
 from .._kernel.capability import NAMES
 from .._model.errors import NsfleetError
 from .attributes import IO_CLASSES, POLICIES, SCHEDULER_FLAGS
+from .mount_options import PROPAGATIONS
 
 #: What a field may hold: a type, a set of words, a list of one such, an object, a :class:`Map`; ``None`` for anything.
 #: The name of a field that must be there ends in ``!``.
@@ -35,8 +36,6 @@ RLIMITS: t.Final = frozenset(
     )
 )  # fmt: skip
 NAMESPACES: t.Final = frozenset({"mount", "pid", "ipc", "uts", "network", "cgroup", "user", "time"})
-_HOW: t.Final = ("private", "shared", "slave", "unbindable")
-PROPAGATIONS: t.Final = frozenset({*_HOW, *(f"r{kind}" for kind in _HOW)})
 HOOKS: t.Final = ("prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop")
 
 _CAPABILITIES: Schema = [frozenset(NAMES)]
@@ -65,7 +64,12 @@ PROCESS: t.Final[Schema] = {
 SPEC: t.Final[Schema] = {
     "ociVersion!": str,
     "root": {"path!": str, "readonly": bool},
-    "mounts": [{"destination!": str, "type": str, "source": str, "options": [str]}],
+    "mounts": [
+        {
+            "destination!": str, "type": str, "source": str, "options": [str], "uidMappings": _MAPPINGS,
+            "gidMappings": _MAPPINGS,
+        },
+    ],
     "process!": PROCESS,
     "hostname": str,
     "domainname": str,
@@ -75,16 +79,23 @@ SPEC: t.Final[Schema] = {
         "namespaces": [{"type!": NAMESPACES, "path": str}],
         "uidMappings": _MAPPINGS,
         "gidMappings": _MAPPINGS,
+        "devices": [
+            {"type!": str, "path!": str, "major": int, "minor": int, "fileMode": int, "uid": int, "gid": int},
+        ],
+        "netDevices": Map({"name": str}),
         "timeOffsets": {clock: {"secs": int, "nanosecs": int} for clock in ("monotonic", "boottime")},
         "sysctl": Map(str),
         "cgroupsPath": str,
-        "resources": {"unified": Map(str)},
-        "rootfsPropagation": PROPAGATIONS,
+        "resources": {
+            "devices": [{"allow!": bool, "type": str, "major": int, "minor": int, "access": str}],
+            "unified": Map(str),
+        },
+        "rootfsPropagation": frozenset(PROPAGATIONS),
         "personality": {"domain!": frozenset({"LINUX", "LINUX32"}), "flags": [str]},
         "maskedPaths": [str],
         "readonlyPaths": [str],
     },
-}
+}  # fmt: skip
 
 
 def check(value: t.Any, schema: Schema = SPEC, where: str = "config.json") -> None:

@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import signal
 import typing as t
@@ -14,75 +16,32 @@ from .._kernel import namespace
 from .._kernel.syscall import call
 from .._model.errors import KernelError
 
-#: Of user and of group ids: ``containerID``, ``hostID``, ``size`` each, as the runtime-spec has them.
-Mappings = tuple[t.Sequence[t.Mapping[str, int]], t.Sequence[t.Mapping[str, int]]]
+#: ``containerID``, ``hostID``, ``size`` each, as the runtime-spec has them.
+Ranges = t.Sequence[t.Mapping[str, int]]
+#: Of user and of group ids.
+Mappings = tuple[Ranges, Ranges]
 
 
-def make(uid_mappings: t.Sequence[t.Mapping[str, int]], gid_mappings: t.Sequence[t.Mapping[str, int]]) -> int:
+def make(uid_mappings: Ranges, gid_mappings: Ranges) -> int:
     """A new user namespace with its mappings (user_namespaces(7)).
 
-    :param uid_mappings: ``containerID``, ``hostID``, ``size`` each, as the runtime-spec has them.
     :returns: file descriptor, closed on exec.
     :raises KernelError: the kernel refused.
     """
-    reading, writing = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        _hold(writing, lambda: namespace.unshare("user"))
-    os.close(writing)
-    try:
-        made = os.read(reading, 1) == b"1"
-        if not made:
-            raise OSError(1, "user namespaces are not allowed here")
-        _write_map(f"/proc/{pid}/uid_map", uid_mappings)
-        _write_map(f"/proc/{pid}/gid_map", gid_mappings)
+    with _process_in(None) as pid:
+        for kind, mappings in (("uid", uid_mappings), ("gid", gid_mappings)):
+            _write_map(f"/proc/{pid}/{kind}_map", mappings)
         return namespace.open_namespace(f"/proc/{pid}/ns/user")
-    except OSError as error:
-        raise KernelError("make a user namespace", error) from error
-    finally:
-        os.close(reading)
-        os.kill(pid, signal.SIGKILL)
-        os.waitpid(pid, 0)
-
-
-def _hold(writing: int, enter: t.Callable[[], object]) -> t.NoReturn:
-    """Be a process in a user namespace until whoever forked it has seen enough."""
-    try:
-        enter()
-        os.write(writing, b"1")
-        signal.pause()
-    finally:
-        os._exit(1)
-
-
-def _write_map(path: str, mappings: t.Sequence[t.Mapping[str, int]]) -> None:
-    lines = [f"{each['containerID']} {each['hostID']} {each['size']}\n" for each in mappings]
-    fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
-    try:
-        os.write(fd, "".join(lines).encode())  # all of it by one write(2), or the kernel refuses
-    finally:
-        os.close(fd)
 
 
 def mappings_of(descriptor: int) -> Mappings:
     """The mappings of a user namespace that others made, as the caller's own sees them.
 
     :param descriptor: of the namespace.
-    :raises OSError: it cannot be joined.
+    :raises KernelError: it cannot be entered.
     """
-    reading, writing = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        _hold(writing, lambda: call("setns", descriptor, namespace.FLAGS["user"]))
-    os.close(writing)
-    try:
-        if os.read(reading, 1) != b"1":
-            raise OSError(1, "the user namespace cannot be joined")
+    with _process_in(descriptor) as pid:
         return read_mappings(pid)
-    finally:
-        os.close(reading)
-        os.kill(pid, signal.SIGKILL)
-        os.waitpid(pid, 0)
 
 
 def read_mappings(pid: int) -> Mappings:
@@ -95,12 +54,65 @@ def read_mappings(pid: int) -> Mappings:
     return _read_map(f"/proc/{pid}/uid_map"), _read_map(f"/proc/{pid}/gid_map")
 
 
-def _read_map(path: str) -> list[dict[str, int]]:
-    with open(path, encoding="ascii") as lines:
-        return [dict(zip(("containerID", "hostID", "size"), map(int, line.split()))) for line in lines]
+@contextlib.contextmanager
+def _process_in(user_namespace: int | None) -> t.Iterator[int]:
+    """A process that does nothing but be in a user namespace, and ends afterwards.
+
+    :param user_namespace: file descriptor; ``None``: it is in a new one.
+    """
+    reading, writing = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        _hold(writing, user_namespace)
+    os.close(writing)
+    try:
+        told = os.read(reading, 4)
+        if any(told) or not told:
+            number = int.from_bytes(told, "little") or errno.ESRCH
+            raise OSError(number, os.strerror(number))
+        yield pid
+    except OSError as error:
+        doing = "make" if user_namespace is None else "enter"
+        raise KernelError(f"{doing} a user namespace", error) from error
+    finally:
+        os.close(reading)
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
 
 
-def on_host(mappings: t.Sequence[t.Mapping[str, int]], number: int) -> int:
+def _hold(writing: int, user_namespace: int | None) -> t.NoReturn:
+    """Be the process that is in the namespace; tells how that went, 0 or the number of an error."""
+    try:
+        try:
+            if user_namespace is None:
+                namespace.unshare("user")
+            else:
+                call("setns", user_namespace, namespace.FLAGS["user"])
+        except OSError as error:
+            os.write(writing, (error.errno or errno.EPERM).to_bytes(4, "little"))
+        else:
+            os.write(writing, bytes(4))
+            signal.pause()
+    finally:
+        os._exit(1)
+
+
+def _read_map(path: str) -> Ranges:
+    with open(path, encoding="ascii") as file:
+        lines = [[int(word) for word in line.split()] for line in file]
+    return [{"containerID": first, "hostID": outside, "size": size} for first, outside, size in lines]
+
+
+def _write_map(path: str, mappings: Ranges) -> None:
+    lines = [f"{each['containerID']} {each['hostID']} {each['size']}\n" for each in mappings]
+    fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.write(fd, "".join(lines).encode())  # all of it by one write(2), or the kernel refuses
+    finally:
+        os.close(fd)
+
+
+def on_host(mappings: Ranges, number: int) -> int:
     """The id that the host sees where the container sees ``number``; without mappings the same.
 
     :raises KeyError: it is not mapped.
