@@ -125,7 +125,7 @@ options:
         type: str
         default: private
       user:
-        description: Users. With V(private), O(uid_mappings) and O(gid_mappings) are required.
+        description: Users. With V(private), O(subordinate_ids), or O(uid_mappings) and O(gid_mappings), are required.
         type: str
         default: host
       time:
@@ -154,6 +154,15 @@ options:
     type: list
     elements: dict
     suboptions: *mappings
+  subordinate_ids:
+    description:
+      - How many users and groups a private user namespace gets. Ids 0 and up inside are then a range of their own on
+        the host, in place of O(uid_mappings) and O(gid_mappings).
+      - The range is taken from what C(/etc/subuid) and C(/etc/subgid) set aside for the user C(nsfleet), who needs no
+        account, as by a line C(nsfleet:1000000:65536000). A container keeps its range as long as it is there, and no
+        two containers get ids in common. The range is shown as O(uid_mappings) and O(gid_mappings).
+      - The default is V(0), for none.
+    type: int
   time_offsets:
     description: Seconds that the clocks of a private time namespace are ahead of the host's.
     type: dict
@@ -187,11 +196,84 @@ options:
         default: ""
       options:
         description:
-          - Options of the OCI runtime-spec, such as V(ro), V(rbind), V(nosuid), V(nodev), V(noexec), V(idmap),
-            V(rslave), and those of the file system, such as V(size=64m) and V(mode=1777).
+          - Options of the OCI runtime-spec, and those of the file system, such as V(size=64m) and V(mode=1777).
+          - Attributes of the mount are V(ro), V(nosuid), V(nodev), V(noexec), V(noatime), V(nodiratime),
+            V(strictatime), V(nosymfollow) and their opposites. With an V(r) in front, as in V(rro), they are for all
+            mounts below, too.
+          - A bind mount shows the mounts below its source with V(rbind). What is mounted on the host later appears in
+            it, but not the other way around, unless V(private), V(shared), V(unbindable), or these with an V(r) in
+            front, say otherwise.
+          - V(idmap), or V(ridmap) for all mounts below, too, shows files with owners as the mount's own mappings or
+            those of the container say.
+          - V(tmpcopyup) makes a V(tmpfs) begin with a copy of the directory that it covers, and V(remount) changes what
+            is mounted there already. New SELinux labels (V(z), V(Z)) are refused.
         type: list
         elements: str
         default: []
+      uid_mappings:
+        description:
+          - Users of a bind mount's files, from those that the file system has (O(mounts[].uid_mappings[].container_id))
+            to those that the host would see (O(mounts[].uid_mappings[].host_id)). Needs Linux 5.12.
+        type: list
+        elements: dict
+        default: []
+        suboptions: *mappings
+      gid_mappings:
+        description: Groups of a bind mount's files, likewise; needed where there are user mappings.
+        type: list
+        elements: dict
+        default: []
+        suboptions: *mappings
+  rootfs_propagation:
+    description:
+      - Who sees what is mounted later. With V(slave), what is mounted on the host appears in the root file system and
+        in bind mounts, and with V(private) it does not. With V(shared), mounts of the container appear on the host
+        where a bind mount is shared there. With V(unbindable), the root file system cannot be bound elsewhere.
+      - With an V(r) in front it is for the mounts below, too. The default is V(rslave).
+    type: str
+    choices:
+      - private
+      - rprivate
+      - slave
+      - rslave
+      - shared
+      - rshared
+      - unbindable
+      - runbindable
+  device_nodes:
+    description:
+      - Devices that are made inside, beside those that every container has. One at the place of such a device replaces
+        it. Unless O(devices) is given, the container may use them.
+    type: list
+    elements: dict
+    suboptions:
+      path:
+        description: Where it is inside. If something else is there, the container does not start.
+        type: str
+        required: true
+      type:
+        description: Character device (V(c), V(u)), block device (V(b)) or fifo (V(p)).
+        type: str
+        choices: [c, b, u, p]
+        default: c
+      major:
+        description: Major number; not for a fifo.
+        type: int
+      minor:
+        description: Minor number; not for a fifo.
+        type: int
+      mode:
+        description: Mode in octal, as text.
+        type: str
+        default: "0666"
+      uid:
+        description: User that it belongs to inside.
+        type: int
+        default: 0
+      gid:
+        description: Group that it belongs to inside.
+        type: int
+        default: 0
   cap_add:
     description:
       - Capabilities beside the default ones, with or without C(CAP_); V(ALL) for all.
@@ -236,7 +318,7 @@ options:
       - Devices that the container may use, as rules. All others are denied. What every start does by itself is always
         allowed, which is making the devices that every container has, and reading C(/dev/null).
       - The default are the devices that every container has (C(null), C(zero), C(full), C(random), C(urandom), C(tty),
-        and terminals of its own), and making any.
+        and terminals of its own), those of O(device_nodes), and making any.
       - A rule is type (V(c), V(b), or V(a) for both), C(MAJOR:MINOR) with V(*) for any, and letters of C(rwm) for
         read, write and mknod, as in V(c 1:3 rwm). In place of type and numbers, the path of a device, as in
         V(/dev/kvm rw). V(a) alone allows everything.

@@ -31,6 +31,7 @@ WAIT = ["/bin/sh", "-c", "trap 'exit 0' TERM; sleep 31536000 & wait"]
 BASE: dict[str, t.Any] = {"name": "case", "rootfs": "/", "overlay": "tmpfs", "command": WAIT}
 #: Ids outside that nobody has.
 USERS = [{"container_id": 0, "host_id": 200000, "size": 65536}]
+ONE_TO_SEVEN = [{"container_id": 0, "host_id": 7, "size": 1}]
 IN_USER_NAMESPACE = {"namespaces": {"user": "private"}, "uid_mappings": USERS, "gid_mappings": USERS}
 
 
@@ -78,6 +79,13 @@ def mount_options(place: str) -> str:
         if words[4] == place:
             return words[5]
     return ""
+
+
+def propagation(place: str) -> str:
+    """Propagation of what is mounted at a place inside, without the numbers of peer groups."""
+    line = next(line for line in content(f"/proc/{pid()}/mountinfo").splitlines() if line.split()[4] == place)
+    words = line.split(" - ")[0].split()[6:]
+    return ",".join(word.partition(":")[0] for word in words if not word.startswith("master"))
 
 
 def edited(statement: str) -> str:
@@ -157,6 +165,23 @@ CASES = [
                                 "options": ["size=4m", "mode=1777", "noexec"]}]},
          lambda: inside("sh -c 'stat -f -c %b /scratch; stat -c %a /scratch' 2>/dev/null || true").split(),
          ["1024", "1777"], edited("d['mounts'][-1]['options'] = ['size=8m']"), reverts_to=[]),
+    Case("mounts", {"mounts": [{"destination": "/mnt/data", "source": "/srv/case", "uid_mappings": ONE_TO_SEVEN,
+                                "gid_mappings": ONE_TO_SEVEN, "options": ["rro", "nosymfollow", "idmap"]}]},
+         lambda: (inside("sh -c 'stat -c %u:%g /mnt/data/case 2>/dev/null || true'"),
+                  {"ro", "nosymfollow"} <= {*mount_options("/mnt/data").split(",")}), ("7:7", True),
+         edited("d['mounts'][-1]['uidMappings'][0]['hostID'] = 8"), needs="idmapped mounts", reverts_to=("", False)),
+    Case("rootfs_propagation", {"rootfs_propagation": "shared"}, lambda: propagation("/"), "shared",
+         edited("d['linux']['rootfsPropagation'] = 'unbindable'"), reverts_to=""),
+    Case("device_nodes", {"device_nodes": [
+            {"path": "/srv/dev/loop", "major": 10, "minor": 237, "mode": "0640", "uid": 5, "gid": 7},
+            {"path": "/dev/wire", "type": "p"},
+         ]},
+         lambda: inside("sh -c 'cd /; stat -c %A:%u:%g srv/dev/loop dev/wire 2>/dev/null || true'").split(),
+         ["crw-r-----:5:7", "prw-rw-rw-:0:0"], edited("d['linux']['devices'][0]['fileMode'] = 0o666"), reverts_to=[]),
+    Case("subordinate_ids", {"namespaces": {"user": "private"}, "subordinate_ids": 1000},
+         lambda: (content(f"/proc/{pid()}/uid_map").split(), content(f"/proc/{pid()}/gid_map").split()),
+         (["0", "700000", "1000"], ["0", "800000", "1000"]),
+         edited("d['linux']['uidMappings'][0]['hostID'] = 5")),
     Case("read_only", {"read_only": True}, lambda: mount_options("/").split(",")[0], "ro",
          "nsenter --target $(pgrep -of '^/bin/sh -c trap') --mount --pid mount -o remount,rw,bind /", reverts_to="rw"),
     Case("cap_add", {"cap_add": ["NET_ADMIN"]}, lambda: has_capability(NET_ADMIN), True,
@@ -210,6 +235,12 @@ def note(name: str) -> str:
     with open(f"{BUNDLE}/config.json", encoding="utf-8") as file:
         found: str = json.load(file)["annotations"].get(f"nsfleet.linux/{name}", "")
     return found
+
+
+@pytest.fixture(scope="session", autouse=True)
+def ids_are_set_aside() -> None:
+    """For containers that are to have some of their own; the file stays, since its absence would be a change."""
+    world.sh("echo nsfleet:700000:2500 > /etc/subuid; echo nsfleet:800000:2500 > /etc/subgid")
 
 
 @pytest.fixture(autouse=True)
@@ -634,6 +665,26 @@ def test_containers_of_other_names_leave_each_other_alone() -> None:
     laws.remove("container", {"name": "case"})
 
 
+def test_ids_are_a_container_s_own_and_stay_with_it() -> None:
+    """What is chosen is said in the diff; no two containers share any; who has some keeps them."""
+    own = {"namespaces": {"user": "private"}, "subordinate_ids": 1000}
+    other = {**BASE, **own, "name": "case.2", "command": ["/bin/sleep", "31536000"], "stop_signal": "KILL"}
+    done = laws.four_steps("container", {**BASE, **own})
+    chosen = [{"container_id": 0, "host_id": 700000, "size": 1000}]
+    assert done["diff"]["after"]["uid_mappings"] == done["container"]["uid_mappings"] == chosen
+    laws.four_steps("container", other)
+    second = world.sh("pgrep -of '^/bin/sleep 31536000'").strip()
+    assert content(f"/proc/{second}/uid_map").split() == ["0", "701000", "1000"]
+    assert content(f"/proc/{second}/gid_map").split() == ["0", "801000", "1000"]
+    laws.missing("container", {**other, "name": "case.3"}, "subordinate_ids: expected 1000 ids", "/etc/subuid")
+    laws.remove("container", {"name": "case"})
+    laws.settled("container", other)
+    laws.four_steps("container", {**BASE, **own, "subordinate_ids": 500})
+    assert content(f"/proc/{pid()}/uid_map").split() == ["0", "700000", "500"]
+    for name in ("case", "case.2"):
+        laws.remove("container", {"name": name})
+
+
 def test_control_group_of_others_is_not_touched_without_adopt(sleeper: int) -> None:
     """Neither is it joined by a container, nor removed with one that never ran in it."""
     shop = {"name": "shop", "controllers": ["pids"]}
@@ -704,6 +755,16 @@ def test_every_option_is_proved() -> None:
         ({"namespaces": {"user": "private"}}, ("uid_mappings: expected", "gid_mappings: expected")),
         ({"uid_mappings": USERS}, ("uid_mappings: needs namespaces.user",)),
         ({"idmap": True}, ("idmap: needs namespaces.user",)),
+        ({"subordinate_ids": 9}, ("subordinate_ids: needs namespaces.user",)),
+        ({"rootfs_propagation": "loud"}, ("rootfs_propagation", "private")),
+        ({"device_nodes": [{"path": "/dev/x", "major": 1}]}, ("device_nodes[/dev/x].minor: expected",)),
+        ({"device_nodes": [{"path": "/dev/x", "type": "d"}]}, ("type", "c, b, u, p")),
+        ({"mounts": [{"destination": "/a", "source": "/srv", "options": ["z"]}]}, ("mounts[0].options[0]: expected",)),
+        (
+            {"mounts": [{"destination": "/a", "source": "/srv", "options": ["size=1"]}]},
+            ("mounts[/a].options: expected",),
+        ),
+        ({"mounts": [{"destination": "/a", "source": "/srv", "options": ["idmap"]}]}, ("mounts[/a].options: idmap",)),
         ({"time_offsets": {"boottime": 5}}, ("time_offsets: needs namespaces.time",)),
         ({"cap_add": ["NET_ADMINN"]}, ("cap_add[0]: expected", "NET_ADMINN")),
         ({"rlimits": {"files": 5}}, ("rlimits: expected", "nofile")),

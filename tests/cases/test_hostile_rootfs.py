@@ -9,9 +9,12 @@ either does, ``/victim`` and the rest of the host stay as they were, which :func
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import hashlib
 import os
 import shutil
+import signal
 import stat
 import sys
 import time
@@ -138,6 +141,89 @@ def test_things_in_dev_are_links(name: str) -> None:
     )
     assert told.startswith("crw-rw-rw- 1 0 0 1, 3 "), told
     assert "untouched" not in told
+
+
+# --- places that change while they are used ------------------------------------------------
+
+#: renameat2(2): the two names change places.
+RENAME_EXCHANGE = 2
+
+
+@contextlib.contextmanager
+def swapping(folder: str, one: bytes, other: bytes) -> t.Iterator[None]:
+    """Somebody who exchanges two names in a directory all the time, as one with a shared volume can."""
+    here = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)  # whatever its path leads to later
+    pid = os.fork()
+    if pid == 0:
+        rename = ctypes.CDLL(None).renameat2
+        while True:
+            rename(here, one, here, other, RENAME_EXCHANGE)
+    os.close(here)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+
+
+def start_many_times(**options: t.Any) -> None:
+    """Starts, each of which may fail, but only with an error of its own; what they mount is looked at by the host."""
+    for _attempt in range(5):
+        result = invoke("container", {**BASE, "command": ["/bin/sleep", "1000"], "stop_signal": "KILL", **options})
+        assert "Traceback" not in str(result)
+        assert world.sh(f"grep -c {VICTIM} /proc/self/mountinfo || true").strip() == "0"
+        if not result.failed:
+            pid = result["container"]["pid"]
+            inside = f"nsenter --target {pid} --mount --root --wd=/ -- /bin/sh -c"
+            read = "for file in /srv/place/* /srv/place/*/file; do test -f $file && cat $file; done"
+            assert "untouched" not in world.sh(f"{inside} '{read}' || true")
+        laws.run("container", {"name": "case", "state": "absent"})
+
+
+@pytest.mark.parametrize("target", [VICTIM, "../../../victim"])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"mounts": [USR, {"destination": "/srv/place", "type": "tmpfs", "options": ["tmpcopyup"]}]},
+        {"mounts": [USR, {"destination": "/srv/place/below", "type": "tmpfs", "options": ["tmpcopyup"]}]},
+        {"mounts": [USR, {"destination": "/srv/place/new/file", "source": "/etc/hostname", "options": ["bind"]}]},
+        {"mounts": [USR, {"destination": "/srv/place/new", "source": "/etc", "options": ["rbind", "rro"]}]},
+        {"device_nodes": [{"path": "/srv/place/null", "major": 1, "minor": 3, "mode": "0606", "uid": 5}]},
+        {"device_nodes": [{"path": "/srv/place/new/fifo", "type": "p", "mode": "0606", "uid": 5}]},
+    ],
+    ids=["copy", "copy below", "file", "directory", "device", "fifo"],
+)
+def test_place_becomes_a_link_meanwhile(options: dict[str, t.Any], target: str) -> None:
+    """CVE-2021-30465, CVE-2024-45310: between the look at a place and its use it is another one."""
+    for name in ("place/below", "place/inner"):
+        os.makedirs(f"{ROOT}/srv/{name}")
+    os.symlink(target, f"{ROOT}/srv/link")
+    with swapping(f"{ROOT}/srv", b"place", b"link"):
+        start_many_times(**options)
+
+
+def test_copied_directory_is_swapped_while_it_is_copied() -> None:
+    """Of a directory that becomes a link, and a file that becomes a fifo or a link, nothing outside is read."""
+    os.makedirs(f"{ROOT}/srv/place/a/b")
+    os.symlink(VICTIM, f"{ROOT}/srv/place/z")
+    with open(f"{ROOT}/srv/place/a/file", "w", encoding="ascii") as file:
+        file.write("content" * 1000)
+    os.symlink(f"{VICTIM}/file", f"{ROOT}/srv/place/a/link")
+    os.mkfifo(f"{ROOT}/srv/place/a/fifo")
+    mounts = [USR, {"destination": "/srv/place", "type": "tmpfs", "options": ["tmpcopyup"]}]
+    place = f"{ROOT}/srv/place"
+    with swapping(f"{place}/a", b"file", b"fifo"), swapping(place, b"a", b"z"):
+        start_many_times(mounts=mounts)
+
+
+def test_device_where_a_link_is() -> None:
+    """What is at the end of the link is neither replaced nor given away, nor used as the device."""
+    link("srv/null", f"{VICTIM}/null")
+    node = {"path": "/srv/null", "major": 1, "minor": 3, "mode": "0606", "uid": 5}
+    fails("devices", "something else is there", device_nodes=[node])
+    os.unlink(f"{ROOT}/srv/null")
+    os.mknod(f"{ROOT}/srv/null", stat.S_IFCHR | 0o666, os.makedev(1, 1))
+    fails("devices", "something else is there", device_nodes=[node])
 
 
 # --- files that are read from outside ------------------------------------------------

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import pathlib
 import subprocess
@@ -24,11 +25,11 @@ from ansible_collections.nsfleet.linux.plugins.module_utils._runtime import (
     archive,
     bundle,
     command,
-    mounts,
     schema,
     signals,
     spec,
     state,
+    subordinate,
     usernamespace,
     users,
 )
@@ -37,6 +38,12 @@ from hypothesis import strategies as st
 
 Options = dict[str, t.Any]
 BASE: Options = {"name": "web", "state": "started", "rootfs": "/srv/web", "command": ["nginx"]}
+
+
+RANGES = [{"container_id": 0, "host_id": 5, "size": 2}, {"container_id": 9, "host_id": 50, "size": 1}]
+MOUNT = {"type": "bind", "source": "/a", "options": ["ro"], "uid_mappings": RANGES, "gid_mappings": RANGES}
+NODE = {"type": "b", "major": 7, "minor": 1, "mode": "0640", "uid": 1, "gid": 2}
+FIFO = {"type": "p", "mode": "1666", "uid": 0, "gid": 0}
 
 
 def composed(**options: t.Any) -> spec.Spec:
@@ -106,6 +113,36 @@ def test_capabilities_are_the_default_ones_with_and_without() -> None:
         ({"namespaces": namespaces(user="private")}, ["gid_mappings", "uid_mappings"]),
         ({"uid_mappings": [{"container_id": 0, "host_id": 1, "size": 1}]}, ["uid_mappings"]),
         ({"idmap": True}, ["idmap"]),
+        ({"subordinate_ids": 5}, ["subordinate_ids"]),
+        ({"uid_mappings": RANGES, "subordinate_ids": 5, "namespaces": namespaces(user="private")}, ["uid_mappings"]),
+        (
+            {
+                "uid_mappings": [*RANGES, {"container_id": 20, "host_id": 6, "size": 1}],
+                "gid_mappings": [*RANGES, {"container_id": 1, "host_id": 100, "size": 1}],
+                "namespaces": namespaces(user="private"),
+            },
+            ["gid_mappings", "uid_mappings"],
+        ),
+        ({"mounts": [{"destination": "/a", **MOUNT, "gid_mappings": []}]}, ["mounts[/a].uid_mappings"]),
+        ({"mounts": [{"destination": "/a", **MOUNT, "type": "tmpfs"}]}, ["mounts[/a].options"]),
+        ({"mounts": [{"destination": "/a", **MOUNT, "options": ["ro", "Z"]}]}, ["mounts[0].options[1]"]),
+        (
+            {"mounts": [{"destination": "/a", "type": "bind", "source": "/a", "options": ["idmap"]}]},
+            ["mounts[/a].options"],
+        ),
+        ({"mounts": [{"destination": "/a", **MOUNT, "options": ["size=5"]}]}, ["mounts[/a].options"]),
+        ({"mounts": [{"destination": "/a", **MOUNT, "options": ["tmpcopyup"]}]}, ["mounts[/a].options"]),
+        ({"device_nodes": [{"path": "/dev/a", **NODE, "mode": "0698"}]}, ["device_nodes[0].mode"]),
+        ({"device_nodes": [{"path": "/dev/a", **NODE, "major": 4096}]}, ["device_nodes[0].major"]),
+        ({"device_nodes": [{"path": "dev/a", **NODE}]}, ["device_nodes[0].path"]),
+        (
+            {"device_nodes": [{"path": "/dev/a", **NODE, "type": "p"}]},
+            ["device_nodes[/dev/a].major", "device_nodes[/dev/a].minor"],
+        ),
+        (
+            {"device_nodes": [{"path": "/dev/a", **FIFO, "type": "c"}]},
+            ["device_nodes[/dev/a].major", "device_nodes[/dev/a].minor"],
+        ),
         ({"time_offsets": {"monotonic": 5.0, "boottime": 0.0}}, ["time_offsets"]),
         ({"cap_add": ["NET_ADMIN", "NO_SUCH"]}, ["cap_add[1]"]),
         ({"rlimits": {"nofiles": 1}}, ["rlimits"]),
@@ -127,7 +164,6 @@ def test_what_makes_no_sense_is_refused_by_the_path_of_its_option(options: Optio
     assert refused(**options) == paths
 
 
-MOUNT = {"type": "bind", "source": "/a", "options": ["ro"]}
 OPTIONS = st.fixed_dictionaries(
     {},
     optional={
@@ -152,6 +188,10 @@ OPTIONS = st.fixed_dictionaries(
         "labels": st.dictionaries(st.sampled_from(("a", "b")), st.text("xy"), max_size=2),
         "mounts": st.lists(st.sampled_from(("/data", "/proc")), max_size=2, unique=True).map(
             lambda places: [{"destination": place, **MOUNT} for place in places]
+        ),
+        "rootfs_propagation": st.sampled_from(("private", "rshared")),
+        "device_nodes": st.lists(st.sampled_from(("/dev/a", "/srv/b")), max_size=2, unique=True).map(
+            lambda places: [{"path": place, **(FIFO if place == "/srv/b" else NODE)} for place in places]
         ),
     },
 )
@@ -185,7 +225,7 @@ def test_what_would_not_be_honoured_is_refused_with_its_place() -> None:
     found = composed()
     found["linux"]["seccomp"] = {}
     found["hooks"] = {"prestart": [], "before": []}
-    found["mounts"][1]["uidMappings"] = []
+    found["mounts"][1]["label"] = "x"
     found["process"]["cwd"] = 5
     with pytest.raises(
         NsfleetError, match=r"process\.cwd: expected a string, got 5; not supported: linux\.seccomp, mounts"
@@ -224,17 +264,7 @@ def test_a_damaged_bundle_is_an_error_for_people(tmp_path: pathlib.Path, monkeyp
             assert bundle.Bundle("web").spec
 
 
-# --- mounts, capabilities, ids -----------------------------------------------------------------
-
-
-def test_options_of_mounts_are_told_apart() -> None:
-    found = mounts.parse_options(["rbind", "ro", "nosuid", "rprivate", "size=64k", "noswap", "defaults", "idmap"])
-    assert (found.bind, found.recursive, found.idmap) == (True, True, True)
-    assert found.filesystem == {"size": "64k", "noswap": None}
-    assert len(found.propagation) == 1
-    assert mounts.parse_options(["ro", "rw"]).attributes == 0
-    assert mounts.parse_options(["ro", "rw"]).cleared == mounts.parse_options(["rw"]).cleared != 0
-    assert mounts.parse_options(["rw", "ro"]) == mounts.parse_options(["ro"])
+# --- capabilities, ids, devices -----------------------------------------------------------------
 
 
 def test_capabilities_have_the_numbers_of_the_kernel() -> None:
@@ -254,6 +284,90 @@ def test_ids_are_mapped_as_the_kernel_does(number: int) -> None:
         with pytest.raises(KeyError):
             usernamespace.on_host(mappings, number)
     assert usernamespace.on_host([], number) == number
+
+
+def test_devices_are_allowed_unless_it_is_said_which() -> None:
+    nodes = [{"path": "/dev/a", **NODE}, {"path": "/srv/b", **FIFO}]
+    rules = composed(device_nodes=nodes)["linux"]["resources"]["unified"]["devices"].split("\n")
+    assert {"b 7:1 rwm", "c 1:3 rwm", "c 136:* rwm"} <= set(rules)
+    rules = composed(device_nodes=nodes, devices=["c 1:3 rwm"])["linux"]["resources"]["unified"]["devices"].split("\n")
+    assert "b 7:1 m" in rules, "it cannot be made"
+    assert "c 136:* rwm" not in rules
+
+
+# --- subordinate ids ----------------------------------------------------------------------------
+
+
+class Host:
+    """A host that sets ids aside, and has containers."""
+
+    def __init__(self, folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.file, self.containers = folder / "subuid", folder / "containers"
+        self.containers.mkdir()
+        monkeypatch.setattr(bundle, "DIRECTORY", str(self.containers))
+        monkeypatch.setattr(subordinate, "FILES", {"uidMappings": str(self.file)})
+
+    def add(self, name: str, *ranges: tuple[int, int]) -> None:
+        """A container with ranges, each the first id on the host and how many."""
+        mappings = [{"containerID": 0, "hostID": first, "size": size} for first, size in ranges]
+        (self.containers / name).mkdir(exist_ok=True)
+        description = composed()
+        description["linux"]["uidMappings"] = mappings
+        (self.containers / name / "config.json").write_text(json.dumps(description))
+
+
+@pytest.fixture
+def host(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Host:
+    """A host."""
+    return Host(tmp_path, monkeypatch)
+
+
+def test_ids_are_the_lowest_that_are_free_and_stay(host: Host) -> None:
+    host.file.write_text("root:1:99\nnsfleet:1000:100\n# nsfleet:0:5\nnsfleet:x:5\nnsfleet:5000:50\n")
+    assert subordinate.allot("uidMappings", 50, "web") == 1000
+    host.add("other", (1000, 30))
+    assert subordinate.allot("uidMappings", 50, "web") == 1030
+    host.add("third", (1040, 30))
+    assert subordinate.allot("uidMappings", 10, "web") == 1030
+    assert subordinate.allot("uidMappings", 30, "web") == 1070
+    assert subordinate.allot("uidMappings", 31, "web") == 5000
+    host.add("web", (1070, 30))
+    host.add("other")
+    assert subordinate.allot("uidMappings", 30, "web") == 1070, "a container keeps what it has"
+    assert subordinate.allot("uidMappings", 40, "web") == 1000, "another size is another range"
+    host.file.write_text("nsfleet:7000:30\n")
+    assert subordinate.allot("uidMappings", 30, "web") == 7000, "what is no longer set aside is not kept"
+
+
+@pytest.mark.parametrize("text", ["", "nsfleet:1000\n", "nsfleet:1000:9\n", "root:1000:1000\n", "nsfleet:\u00b2:99\n"])
+def test_ids_that_are_not_there(host: Host, text: str) -> None:
+    host.file.write_text(text)
+    with pytest.raises(NsfleetError, match=r"expected 10 ids of nsfleet in .*subuid that no container has; set more"):
+        subordinate.allot("uidMappings", 10, "web")
+
+
+@given(st.lists(st.tuples(st.integers(0, 99), st.integers(1, 40)), max_size=6), st.integers(1, 40))
+def test_ids_are_never_those_of_another(taken: list[tuple[int, int]], size: int) -> None:
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder, pytest.MonkeyPatch.context() as monkeypatch:
+        host = Host(pathlib.Path(folder), monkeypatch)
+        host.file.write_text("nsfleet:10:80\n")
+        host.add("other", *taken)
+        used = {number for first, count in taken for number in range(first, first + count)}
+        free = [first for first in range(10, 91 - size) if not used & set(range(first, first + size))]
+        if free:
+            assert subordinate.allot("uidMappings", size, "web") == free[0]
+        else:
+            with pytest.raises(NsfleetError):
+                subordinate.allot("uidMappings", size, "web")
+
+
+def test_ids_that_somebody_else_got_meanwhile(host: Host) -> None:
+    host.add("other", (100, 10))
+    mine = {"uidMappings": [{"containerID": 0, "hostID": 109, "size": 5}]}
+    with pytest.raises(NsfleetError, match="another container got the same ids"), subordinate.kept("web", mine):
+        pass
+    with subordinate.kept("other", mine):
+        pass
 
 
 # --- users ---------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ kernel parameters, whose namespaces it is in. The rest is read from its bundle.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import posixpath
@@ -21,15 +22,16 @@ from .._cgroup import systemd
 from .._cgroup.group import Group
 from .._kernel import netns
 from .._kernel.sysctl import namespace_of
-from .._model.errors import InvalidOptions, KernelError, Missing, OptionError
+from .._model.errors import InvalidOptions, KernelError, Missing, NsfleetError, OptionError
 from .._model.field import LIVE, RESTART, Field, State, Table
 from .._model.resource import CREATE, DELETE, SET, Change, Observation, Resource, Step, flatten
 from .._runtime import groups
 from .._runtime import state as states
 from .._runtime.bundle import Bundle
+from .._runtime.mount_options import objection, parse_options
 from .._runtime.spec import PATH, VERSION, Spec
 from . import container_live, limits
-from .container_fields import ASKED, DEVICES, FIELDS, NEEDED_DEVICES, wanted_capabilities
+from .container_fields import ASKED, DEVICES, FIELDS, MAPPINGS, NEEDED_DEVICES, node_rules, wanted_capabilities
 from .policy import POLICY
 
 TABLE = Table(
@@ -57,7 +59,12 @@ _ATTEMPTS = 50
 _COMPARED = ("current", "restarted", "configured")
 _LIMITS = Table(limits.LIMITS)
 _BUNDLE_FIELDS = Table(FIELDS)
-_NEEDS_PRIVATE_MOUNTS = ("rootfs", "overlay", "read_only", "mounts", "masked_paths", "readonly_paths", "idmap")
+_NEEDS_PRIVATE_MOUNTS = (
+    "rootfs", "overlay", "read_only", "mounts", "masked_paths", "readonly_paths", "idmap", "rootfs_propagation",
+    "device_nodes",
+)  # fmt: skip
+#: How many ranges a user namespace can have (user_namespaces(7)).
+_MOST_RANGES = 340
 
 
 class Container(Resource):
@@ -72,6 +79,7 @@ class Container(Resource):
         self.bundle = Bundle(self.given["name"])
         self._restored: Spec | None = None
         self._started = False
+        self._lacking: set[str] = set()  #: why it cannot have the ids that it is to have
         #: Whether the task describes the container. Without a command it only says whether it is to run.
         self.described = "command" in self.given and not self.absent
         if self.described:
@@ -100,7 +108,9 @@ class Container(Resource):
         wanted.setdefault("env", {}).setdefault("PATH", PATH)
         wanted["hostname"] = wanted["hostname"] or self.name
         wanted["capabilities"] = wanted_capabilities(self.given.get("cap_add"), self.given.get("cap_drop"))
-        wanted["devices"] = TABLE["devices"].canonical([*wanted.get("devices", DEVICES), *NEEDED_DEVICES])
+        nodes = wanted["device_nodes"]
+        usable = wanted.get("devices", [*DEVICES, *node_rules(nodes, "rwm")])
+        wanted["devices"] = TABLE["devices"].canonical([*usable, *NEEDED_DEVICES, *node_rules(nodes, "m")])
         if wanted["namespaces"]["mount"] != "private":
             wanted.update(masked_paths=[], readonly_paths=[])
         if wanted["oom_score_adj"] is None:
@@ -130,7 +140,10 @@ class Container(Resource):
     def _check(self) -> None:
         """What can be told from the options alone."""
         if self.described:
-            errors = [*self._check_namespaces(), *self._check_mappings(), *limits.check(self.wanted)]
+            errors = [
+                *self._check_namespaces(), *self._check_mappings(), *self._check_mounts(), *self._check_nodes(),
+                *limits.check(self.wanted),
+            ]  # fmt: skip
             if not self.wanted["command"]:
                 errors.append(OptionError("command", "expected the program to run and its arguments, as a list"))
         else:
@@ -162,16 +175,38 @@ class Container(Resource):
 
     def _check_mappings(self) -> t.Iterator[OptionError]:
         private = self.wanted["namespaces"]["user"] == "private"
-        for option in ("uid_mappings", "gid_mappings"):
+        allotted = self.wanted["subordinate_ids"]
+        for option in MAPPINGS:
             entries = self.wanted[option]
-            if private and not entries:
-                yield OptionError(option, "expected at least one mapping, since namespaces.user is private")
-            if entries and not private:
+            if private and not entries and not allotted:
+                words = "expected at least one mapping or subordinate_ids, since namespaces.user is private"
+                yield OptionError(option, words)
+            if entries and allotted:
+                yield OptionError(option, "expected none beside subordinate_ids, which makes them")
+            yield from _check_ranges(option, entries)
+        for option in ("idmap", "subordinate_ids", *MAPPINGS):
+            if self.wanted[option] and not private:
                 yield OptionError(option, "needs namespaces.user to be private")
-            if entries and not any(entry["container_id"] == 0 for entry in entries):
-                yield OptionError(option, "expected a mapping of id 0, which prepares the container")
-        if self.wanted["idmap"] and not private:
-            yield OptionError("idmap", "needs namespaces.user to be private")
+
+    def _check_mounts(self) -> t.Iterator[OptionError]:
+        in_user_namespace = self.wanted["namespaces"]["user"] != "host"
+        for place, each in self.wanted["mounts"].items():
+            options = parse_options(each["options"])
+            own = [bool(each.get(option)) for option in MAPPINGS]
+            words = objection(each["type"], options, any(own))
+            if options.idmap and not any(own) and not in_user_namespace:
+                words = "idmap needs uid_mappings and gid_mappings of the mount, or namespaces.user to be private"
+            if words:
+                yield OptionError(f"mounts[{place}].options", words)
+            if own[0] != own[1]:
+                yield OptionError(f"mounts[{place}].uid_mappings", "expected both mappings or neither")
+
+    def _check_nodes(self) -> t.Iterator[OptionError]:
+        for place, each in self.wanted["device_nodes"].items():
+            for option in ("major", "minor"):
+                if (option in each) == (each["type"] == "p"):
+                    words = "expected none of a fifo" if each["type"] == "p" else "expected the device's number"
+                    yield OptionError(f"device_nodes[{place}].{option}", words)
 
     def _group_name(self) -> str:
         return os.path.join(self.wanted["cgroup_parent"], self.name)
@@ -192,6 +227,8 @@ class Container(Resource):
 
     def observe(self, last: State) -> Observation:
         """Read the bundle, and of a running container what the kernel says of it."""
+        if self.described and self.wanted["subordinate_ids"]:
+            self._allot_ids(self.wanted["subordinate_ids"])
         if not self.bundle.exists:
             return Observation(None)
         bundle = Bundle(self.name)
@@ -212,6 +249,18 @@ class Container(Resource):
         if not self.absent:
             state["configured"] = bundle.spec == self.compose() or self._differs(state)
         return Observation(state, True, {"name": self.name}, (bundle, known), bundle.spec)
+
+    def _allot_ids(self, size: int) -> None:
+        """The ids that the container has, or of those that are free; :meth:`preflight` says if there are none."""
+        from .._runtime import subordinate
+
+        self._lacking.clear()
+        for option, kind in MAPPINGS.items():
+            try:
+                first = subordinate.allot(kind, size, self.name)
+                self.wanted[option] = [{"container_id": 0, "host_id": first, "size": size}]
+            except NsfleetError as error:
+                self._lacking.add(f"subordinate_ids: {error}")
 
     def _read(self, bundle: Bundle) -> tuple[State, states.State]:
         """What the bundle says, corrected by the kernel.
@@ -255,6 +304,7 @@ class Container(Resource):
             return
         if not (self.described or self.wanted.get("running")):
             return  # what is missing is no reason not to stop it
+        yield from (Missing(words) for words in sorted(self._lacking))
         yield from self._missing_files()
         yield from self._missing_namespaces()
         group = Group(self._group_name())
@@ -330,7 +380,7 @@ class Container(Resource):
 
     def requested(self) -> list[Change]:
         """What the task says; that a running container is supervised goes without saying."""
-        named = (*self.given, "running")
+        named = (*self.given, "running", *(MAPPINGS if "subordinate_ids" in self.given else ()))
         return [change for change in super().requested() if change.path[0] in named]
 
     def create(self) -> list[Step]:
@@ -377,8 +427,17 @@ class Container(Resource):
             self._configure()
 
     def _configure(self) -> None:
-        self.bundle = Bundle(self.name)
-        self.bundle.write(self.compose())
+        self.bundle, spec = Bundle(self.name), self.compose()
+        with self._ids_kept(spec):
+            self.bundle.write(spec)
+
+    def _ids_kept(self, spec: Spec) -> contextlib.AbstractContextManager[None]:
+        """Nobody else is given the same ids while the description is written that has them from now on."""
+        if not self.wanted.get("subordinate_ids"):
+            return contextlib.nullcontext()
+        from .._runtime import subordinate
+
+        return subordinate.kept(self.name, spec["linux"])
 
     def _start(self) -> None:
         from .._runtime import lifecycle
@@ -458,6 +517,18 @@ def of_processes(known: states.State) -> State:
         "exit_code": known.exit_code,
         "restarts": known.restarts,
     }
+
+
+def _check_ranges(option: str, entries: t.Sequence[State]) -> t.Iterator[OptionError]:
+    """What the kernel would refuse of mappings, without saying which."""
+    if len(entries) > _MOST_RANGES:
+        yield OptionError(option, f"expected at most {_MOST_RANGES} ranges, got {len(entries)}")
+    if entries and not any(entry["container_id"] == 0 for entry in entries):
+        yield OptionError(option, "expected a mapping of id 0, which prepares the container")
+    for side in ("container_id", "host_id"):
+        ends = sorted((entry[side], entry[side] + entry["size"]) for entry in entries)
+        if any(one[1] > other[0] for one, other in zip(ends, ends[1:])):
+            yield OptionError(option, f"expected ranges that do not overlap, but those from {side} on do")
 
 
 def _leads_into(rootfs: str, path: str, places: t.Iterable[str]) -> bool:

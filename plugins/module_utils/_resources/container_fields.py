@@ -19,6 +19,7 @@ from .._kernel.sysctl import canonical_value, namespace_of
 from .._model.field import RECREATE, RESTART, Field, State, Table
 from .._model.names import cgroup_name, container_name, netns_reference
 from .._model.quantities import between, is_digits
+from .._runtime.mount_options import PROPAGATIONS, parse_options
 from .._runtime.spec import CAPABILITIES, MASKED_PATHS, MOUNTS, READONLY_PATHS, Spec, annotate, annotation
 
 #: Devices that a container may use: making any, using those that every container has.
@@ -181,6 +182,21 @@ def _offset(value: float) -> float:
     return round(float(value), 3)
 
 
+def _mount_options(values: t.Sequence[str]) -> list[str]:
+    parse_options(values)
+    return [str(value) for value in values]
+
+
+def _mode(value: str) -> str:
+    try:
+        number = int(value, 8)
+    except ValueError:
+        number = -1
+    if not 0 <= number <= 0o7777:
+        raise ValueError(f"expected a mode in octal, as text, such as '0660', got {value!r}")
+    return f"{number:04o}"
+
+
 def _signal(value: str) -> str:
     from .._runtime.signals import signal_name
 
@@ -265,27 +281,38 @@ def _write_namespaces(spec: Spec, value: State) -> None:
     spec["linux"]["namespaces"] = entries
 
 
-def _mappings(name: str) -> Field:
-    table = Table(
-        (
-            Field("container_id", "int", required=True, canonical=between(0, 2**32 - 2)),
-            Field("host_id", "int", required=True, canonical=between(0, 2**32 - 2)),
-            Field("size", "int", default=1, canonical=between(1, 2**32 - 1)),
-        )
+_RANGE_TABLE = Table(
+    (
+        Field("container_id", "int", required=True, canonical=between(0, 2**32 - 2)),
+        Field("host_id", "int", required=True, canonical=between(0, 2**32 - 2)),
+        Field("size", "int", default=1, canonical=between(1, 2**32 - 1)),
     )
-    words = {"container_id": "containerID", "host_id": "hostID", "size": "size"}
-    place = name.replace("_mappings", "Mappings")
+)
+#: Option of a range to its name in the runtime-spec.
+_RANGE: t.Final = {"container_id": "containerID", "host_id": "hostID", "size": "size"}
 
-    def read(spec: Spec) -> list[State]:
-        entries = spec["linux"].get(place, ())
-        return [{option: entry[word] for option, word in words.items()} for entry in entries]
 
-    def write(spec: Spec, value: t.Sequence[State]) -> None:
-        spec["linux"].pop(place, None)
-        if value:
-            spec["linux"][place] = [{word: entry[option] for option, word in words.items()} for entry in value]
+def _read_ranges(spec: Spec, name: str) -> list[State]:
+    return [{option: entry[word] for option, word in _RANGE.items()} for entry in spec.get(name) or ()]
 
-    return Field(name, "list", elements="dict", table=table, effect=RESTART, revert=[], read=read, write=write)
+
+def _write_ranges(spec: Spec, name: str, value: t.Sequence[State]) -> None:
+    spec.pop(name, None)
+    if value:
+        spec[name] = [{word: entry[option] for option, word in _RANGE.items()} for entry in value]
+
+
+#: Option of mappings to its name in the runtime-spec.
+MAPPINGS: t.Final = {"uid_mappings": "uidMappings", "gid_mappings": "gidMappings"}
+
+
+def _mappings(name: str) -> Field:
+    place = MAPPINGS[name]
+    return Field(
+        name, "list", elements="dict", table=_RANGE_TABLE, effect=RESTART, revert=[],
+        read=lambda spec: _read_ranges(spec["linux"], place),
+        write=lambda spec, value: _write_ranges(spec["linux"], place, value),
+    )  # fmt: skip
 
 
 def _read_offsets(spec: Spec) -> State:
@@ -328,6 +355,7 @@ def _read_mounts(spec: Spec) -> State:
             "type": entry.get("type") or "bind",
             "source": entry.get("source") or "",
             "options": list(entry.get("options") or ()),
+            **{option: _read_ranges(entry, name) for option, name in MAPPINGS.items()},
         }
         for entry in _own_mounts(spec)
     }
@@ -335,11 +363,47 @@ def _read_mounts(spec: Spec) -> State:
 
 def _write_mounts(spec: Spec, value: State) -> None:
     defaults = [entry for entry in default_mounts(spec) if entry["destination"] not in value]
-    own = [
-        {"destination": place, "type": each["type"], "source": each["source"], "options": each["options"]}
-        for place, each in value.items()
-    ]
+    own = []
+    for place, each in value.items():
+        own.append({"destination": place, **{name: each[name] for name in ("type", "source", "options")}})
+        for option, name in MAPPINGS.items():
+            _write_ranges(own[-1], name, each.get(option, ()))
     spec["mounts"] = [*defaults, *own]
+
+
+def _read_nodes(spec: Spec) -> State:
+    return {
+        entry["path"]: {
+            "type": entry["type"],
+            **{name: entry[name] for name in ("major", "minor") if name in entry},
+            "mode": f"{entry['fileMode']:04o}",
+            "uid": entry["uid"],
+            "gid": entry["gid"],
+        }
+        for entry in spec["linux"].get("devices", ())
+    }
+
+
+def _write_nodes(spec: Spec, value: State) -> None:
+    spec["linux"].pop("devices", None)
+    if value:
+        spec["linux"]["devices"] = [
+            {"path": place, **each, "fileMode": int(each["mode"], 8)} for place, each in value.items()
+        ]
+        for entry in spec["linux"]["devices"]:
+            del entry["mode"]
+
+
+def node_rules(nodes: State, access: str) -> list[str]:
+    """Rules that allow a use of devices.
+
+    :param access: letters of ``rwm``.
+    """
+    return [
+        f"{'b' if each['type'] == 'b' else 'c'} {each['major']}:{each['minor']} {access}"
+        for each in nodes.values()
+        if each["type"] != "p" and "major" in each and "minor" in each
+    ]
 
 
 def _read_capabilities(spec: Spec) -> list[str]:
@@ -422,7 +486,20 @@ _MOUNT_TABLE = Table(
         Field("destination", required=True, canonical=absolute_path),
         Field("type", default="bind", effect=RESTART),
         Field("source", default="", effect=RESTART),
-        Field("options", "list", elements="str", default=[], effect=RESTART),
+        Field("options", "list", elements="str", default=[], canonical=_mount_options, effect=RESTART),
+        Field("uid_mappings", "list", elements="dict", table=_RANGE_TABLE, default=[], effect=RESTART),
+        Field("gid_mappings", "list", elements="dict", table=_RANGE_TABLE, default=[], effect=RESTART),
+    )
+)
+_NODE_TABLE = Table(
+    (
+        Field("path", required=True, canonical=absolute_path),
+        Field("type", choices=("c", "b", "u", "p"), default="c", effect=RESTART),
+        Field("major", "int", canonical=between(0, 4095), effect=RESTART),
+        Field("minor", "int", canonical=between(0, (1 << 20) - 1), effect=RESTART),
+        Field("mode", default="0666", canonical=_mode, effect=RESTART),
+        Field("uid", "int", default=0, canonical=between(0, 2**32 - 2), effect=RESTART),
+        Field("gid", "int", default=0, canonical=between(0, 2**32 - 2), effect=RESTART),
     )
 )
 _OFFSETS_TABLE = Table(
@@ -449,10 +526,16 @@ FIELDS: t.Final = (
     ),
     _mappings("uid_mappings"),
     _mappings("gid_mappings"),
+    _noted("subordinate_ids", "int", 0, "live", canonical=between(0, 2**32 - 2)),
     Field("time_offsets", "dict", table=_OFFSETS_TABLE, effect=RESTART, read=_read_offsets, write=_write_offsets),
     Field(
         "mounts", "list", elements="dict", table=_MOUNT_TABLE, key="destination", effect=RESTART,
         read=_read_mounts, write=_write_mounts,
+    ),
+    _at("rootfs_propagation", "str", "linux.rootfsPropagation", "rslave", choices=tuple(PROPAGATIONS)),
+    Field(
+        "device_nodes", "list", elements="dict", table=_NODE_TABLE, key="path", effect=RESTART,
+        read=_read_nodes, write=_write_nodes,
     ),
     Field(
         "capabilities", "list", elements="str", option=False, effect=RESTART,
