@@ -19,8 +19,8 @@ import typing as t
 import zipfile
 
 from .._kernel import files
+from .bundle import SHARED, names
 
-DIRECTORY: t.Final = "/var/lib/nsfleet/lib"
 #: Package of this file without its last part: where all the floors are.
 _FLOORS = __name__.rpartition(".")[0].rpartition(".")[0]
 _NAME = "nsrun"
@@ -36,20 +36,18 @@ def install() -> str:
         return sys.argv[0]
     sources = _sources()
     digest = hashlib.sha256(repr(sorted(sources.items())).encode()).hexdigest()[:16]
-    path = os.path.join(DIRECTORY, f"{_NAME}-{digest}.pyz")
+    path = os.path.join(SHARED, f"{_NAME}-{digest}.pyz")
     if not os.path.exists(path):
         files.write_with_directory(path, _archive(sources), 0o500)
     return path
 
 
 def remove_unused() -> None:
-    """Remove all archives, if there is no container that could be started from one."""
-    from .bundle import names
-
+    """Remove all that containers share, if there is none that could be started with it."""
     if not names():
-        for name in files.list_directory(DIRECTORY):
-            files.remove(os.path.join(DIRECTORY, name))
-        files.remove_empty(DIRECTORY, os.path.dirname(DIRECTORY))
+        for name in files.list_directory(SHARED):
+            files.remove(os.path.join(SHARED, name))
+        files.remove_empty(SHARED, os.path.dirname(SHARED))
 
 
 def _sources() -> dict[str, str]:

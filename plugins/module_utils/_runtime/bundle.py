@@ -25,6 +25,8 @@ from .._model.errors import NsfleetError
 from .spec import Spec, annotation, check, fixed
 
 DIRECTORY: t.Final = "/var/lib/nsfleet/containers"
+#: What containers share: the runtime's archive, compiled filters of system calls.
+SHARED: t.Final = "/var/lib/nsfleet/lib"
 
 #: What every description has.
 _SECTIONS: t.Final = ("root", "process", "linux")
