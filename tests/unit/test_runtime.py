@@ -183,10 +183,10 @@ def gives_back(options: Options) -> None:
 
 def test_what_would_not_be_honoured_is_refused_with_its_place() -> None:
     found = composed()
-    found["linux"]["seccomp"] = {}
+    found["linux"]["intelRdt"] = {}
     found["hooks"] = {"prestart": []}
     found["mounts"][1]["uidMappings"] = []
-    with pytest.raises(NsfleetError, match=r"not supported: linux\.seccomp, mounts\[1\]\.uidMappings, hooks"):
+    with pytest.raises(NsfleetError, match=r"not supported: linux\.intelRdt, mounts\[1\]\.uidMappings, hooks"):
         spec.check(found)
     with pytest.raises(NsfleetError, match=r"process\.terminal"):
         spec.check({"process": {"terminal": True}})

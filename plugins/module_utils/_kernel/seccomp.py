@@ -50,7 +50,7 @@ class _Version(ctypes.Structure):
     _fields_: t.ClassVar = [("major", ctypes.c_uint), ("minor", ctypes.c_uint), ("micro", ctypes.c_uint)]
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _library() -> ctypes.CDLL:
     """The library.
 

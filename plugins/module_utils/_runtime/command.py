@@ -12,11 +12,12 @@ import typing as t
 #: All modules that the archive holds; a test holds that nothing they import is missing.
 MODULES: t.Final = (
     "_model.errors", "_model.field", "_model.quantities", "_kernel.bpf", "_kernel.capability", "_kernel.files",
-    "_kernel.mount", "_kernel.mount_api", "_kernel.namespace", "_kernel.path", "_kernel.process", "_kernel.syscall",
-    "_cgroup.devices", "_cgroup.group", "_cgroup.hierarchy", "_cgroup.settings", "_cgroup.systemd", "_cgroup.tree",
-    "_runtime.archive", "_runtime.bundle", "_runtime.command", "_runtime.devices", "_runtime.groups", "_runtime.init",
-    "_runtime.launch", "_runtime.monitor", "_runtime.mounts", "_runtime.spec", "_runtime.state", "_runtime.stub",
-    "_runtime.usernamespace", "_runtime.users",
+    "_kernel.mount", "_kernel.mount_api", "_kernel.namespace", "_kernel.path", "_kernel.process", "_kernel.seccomp",
+    "_kernel.syscall", "_cgroup.devices", "_cgroup.group", "_cgroup.hierarchy", "_cgroup.settings", "_cgroup.systemd",
+    "_cgroup.tree", "_runtime.archive", "_runtime.bundle", "_runtime.command", "_runtime.devices", "_runtime.groups",
+    "_runtime.init", "_runtime.launch", "_runtime.monitor", "_runtime.mounts", "_runtime.seccomp",
+    "_runtime.seccomp_listener", "_runtime.spec", "_runtime.state", "_runtime.stub", "_runtime.usernamespace",
+    "_runtime.users",
 )  # fmt: skip
 
 

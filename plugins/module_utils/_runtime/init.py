@@ -17,9 +17,12 @@ import socket
 import sys
 import typing as t
 
-from .._kernel import capability, mount_api, namespace, path, process
+from .._kernel import capability, mount_api, namespace, path, process, seccomp
 from .._kernel.syscall import call
 from . import devices, mounts
+
+if t.TYPE_CHECKING:
+    from .seccomp import Program
 
 _PR_SET_DUMPABLE, _PR_SET_KEEPCAPS, _PR_SET_NO_NEW_PRIVS = 4, 8, 38
 
@@ -48,6 +51,8 @@ class Setup:
         self.environment: dict[str, str] = {}
         self.output = -1  #: where standard output and standard error go
         self.stub: int | None = None
+        self.filter: Program | None = None  #: of system calls; ``None``: there is none, or the stub has it
+        self.pause: t.Callable[[str], None]  #: says something to the parent, and waits until it says to go on
 
 
 def begin(setup: Setup, hear: int, tell: int) -> t.NoReturn:
@@ -57,11 +62,12 @@ def begin(setup: Setup, hear: int, tell: int) -> t.NoReturn:
     :param tell: descriptor for messages to the parent: ``ready``, or a line that says what failed.
     """
     doing = "begin"
+    setup.pause = lambda message: _pause(hear, tell, message)
     try:
         sys.meta_path.clear()
         for doing, step in _STEPS:
             if step is None:
-                _pause(hear, tell, doing)
+                setup.pause(doing)
             else:
                 step(setup)
         doing = "command"
@@ -152,6 +158,22 @@ def _connect_output(setup: Setup) -> None:
     os.dup2(setup.output, 2)
 
 
+def _filter_early(setup: Setup) -> None:
+    """Without no_new_privs only CAP_SYS_ADMIN may, so it comes before capabilities are dropped."""
+    if not setup.no_new_privileges:
+        _filter(setup)
+
+
+def _filter(setup: Setup) -> None:
+    """Let the filter decide of all further system calls; whoever is to be told of some is told so by the parent."""
+    program, setup.filter = setup.filter, None
+    if program is not None:
+        listener = seccomp.load(program.code, program.flags)
+        if program.listener:
+            setup.pause(f"listener {listener}")
+            os.close(listener)
+
+
 def _become_user(setup: Setup) -> None:
     """Capabilities of the bounding set go first: dropping them needs one of those that go later."""
     sets = setup.capabilities
@@ -209,9 +231,11 @@ _STEPS: t.Final[tuple[tuple[str, t.Callable[[Setup], None] | None], ...]] = (
     ("change root", _change_root),
     ("hostname", _name_host),
     ("output", _connect_output),
+    ("seccomp", _filter_early),
     ("user and capabilities", _become_user),
     ("cwd", _enter_directory),
     ("no_new_privs", _finish),
     ("command", _find_command),
     ("ready", None),
+    ("seccomp", _filter),
 )

@@ -25,13 +25,14 @@ import typing as t
 from .._kernel import capability, mount, mount_api, namespace, process
 from .._kernel.syscall import call
 from .._model.errors import NsfleetError
-from . import devices, init, stub, usernamespace, users
+from . import devices, init, seccomp, stub, usernamespace, users
 from .mounts import prepare_mount
 from .spec import NAMESPACE_KINDS, annotation
 
 if t.TYPE_CHECKING:
     from .._cgroup.group import Group
     from .bundle import Bundle
+    from .seccomp import Program
 
 #: Kinds that the first process is born into; the others it joins by another way.
 _BORN_INTO = ("pid", "uts", "ipc", "net")
@@ -60,6 +61,7 @@ class Launch:
         self.new: set[str] = set()  #: kinds of namespaces to be made
         self.joined: dict[str, int] = {}  #: descriptors of those to be joined
         self.user_namespace: int | None = None
+        self.filter: Program | None = None  #: of system calls
         self.setup = init.Setup()
         self.setup.output = output
 
@@ -86,6 +88,7 @@ class Launch:
     # --- preparation -------------------------------------------------------------
 
     def _prepare(self) -> None:
+        self.filter = seccomp.prepare(self.linux.get("seccomp"))
         self._find_namespaces()
         self.user_namespace = self._user_namespace()
         if "mnt" in self.new:
@@ -189,7 +192,17 @@ class Launch:
             raise NsfleetError(f"user: id {error} is not mapped into the user namespace") from error
         os.fchown(self.setup.output, *owner)  # so that the payload can open /dev/stdout again
         os.set_inheritable(tell, True)
-        self.setup.stub = stub.open_stub(tell, owner)
+        self._share_filter(stub.open_stub(tell, owner, self.filter if self._filters_last else None))
+
+    @property
+    def _filters_last(self) -> bool:
+        """Whether the filter can be loaded by the very last program before the payload."""
+        return self.filter is not None and self.setup.no_new_privileges and not self.filter.listener
+
+    def _share_filter(self, program: int | None) -> None:
+        """What the last program does not load, the first process does."""
+        self.setup.stub = program
+        self.setup.filter = None if program is not None and self._filters_last else self.filter
 
     def _accompany(self, intermediate: int, listen: int, say: int) -> int:
         """Bring the first process through its stages, from outside."""
@@ -200,12 +213,10 @@ class Launch:
         pid = int(told[4:])
         try:
             self._place(pid)
-            os.write(say, b"1")
-            told = os.read(listen, 4096)
+            told = self._go_on(pid, listen, say)
             if told != b"ready":
                 raise NsfleetError(told.decode() or "the first process died")
-            os.write(say, b"1")
-            told = os.read(listen, 4096)
+            told = self._go_on(pid, listen, say)
             if told:
                 raise NsfleetError(self._not_executed(told))
         except (OSError, NsfleetError):
@@ -214,11 +225,28 @@ class Launch:
             raise
         return pid
 
+    def _go_on(self, pid: int, listen: int, say: int) -> bytes:
+        """Let the first process go on, and hear what it says next."""
+        os.write(say, b"1")
+        told = os.read(listen, 4096)
+        if self.filter is not None and told.startswith(b"listener "):
+            from .seccomp_listener import hand_over
+
+            hand_over(self.bundle, self.filter, pid, int(told.split()[1]))
+            return self._go_on(pid, listen, say)
+        return told
+
     def _not_executed(self, told: bytes) -> str:
         if len(told) != 4:
             return told.decode()
-        words = os.strerror(struct.unpack("=I", told)[0])
-        return f"command: {self.process['args'][0]!r} cannot be executed: {words}"
+        (number,) = struct.unpack("=I", told)
+        what, error = number >> stub.ERROR_BITS, number & (1 << stub.ERROR_BITS) - 1
+        words = {
+            stub.EXECUTE: f"command: {self.process['args'][0]!r} cannot be executed",
+            stub.FILTER: "linux.seccomp: the filter cannot be loaded",
+            stub.CLOSE: "linux.seccomp: the profile forbids what every start does (fcntl), and no_new_privs is off",
+        }
+        return f"{words[what]}: {os.strerror(error)}"
 
     def _place(self, pid: int) -> None:
         """What only a process with all rights can do for the new one."""

@@ -25,7 +25,7 @@ from .bundle import SHARED
 Profile = dict[str, t.Any]
 
 #: What each object of a profile holds.
-_COMPARISON: t.Final = {"index": int, "value": int, "valueTwo": int, "op": str}
+_COMPARISON: t.Final[Profile] = {"index": int, "value": int, "valueTwo": int, "op": str}
 RULE: t.Final[Profile] = {"names": [str], "action": str, "errnoRet": int, "args": [_COMPARISON]}
 PROFILE: t.Final[Profile] = {
     "defaultAction": str, "defaultErrnoRet": int, "architectures": [str], "flags": [str], "listenerPath": str,
@@ -33,7 +33,7 @@ PROFILE: t.Final[Profile] = {
 }  # fmt: skip
 
 _ERRNO, _TRACE, _ALLOW, _LOG, _NOTIFY = 0x00050000, 0x7FF00000, 0x7FFF0000, 0x7FFC0000, 0x7FC00000
-_ACTIONS: t.Final = {
+_ACTIONS: t.Final[dict[str, int]] = {
     "SCMP_ACT_KILL": 0, "SCMP_ACT_KILL_THREAD": 0, "SCMP_ACT_KILL_PROCESS": 0x80000000, "SCMP_ACT_TRAP": 0x00030000,
     "SCMP_ACT_ERRNO": _ERRNO, "SCMP_ACT_TRACE": _TRACE, "SCMP_ACT_ALLOW": _ALLOW, "SCMP_ACT_LOG": _LOG,
     "SCMP_ACT_NOTIFY": _NOTIFY,
@@ -50,7 +50,8 @@ _ARCHITECTURES: t.Final = tuple(
     f"SCMP_ARCH_{name}"
     for name in (
         "X86", "X86_64", "X32", "ARM", "AARCH64", "MIPS", "MIPS64", "MIPS64N32", "MIPSEL", "MIPSEL64", "MIPSEL64N32",
-        "PPC", "PPC64", "PPC64LE", "S390", "S390X", "PARISC", "PARISC64", "RISCV64", "LOONGARCH64", "M68K", "SH", "SHEB",
+        "PPC", "PPC64", "PPC64LE", "S390", "S390X", "PARISC", "PARISC64", "RISCV64", "LOONGARCH64", "M68K", "SH",
+        "SHEB",
     )
 )  # fmt: skip
 _FLAGS: t.Final = {
@@ -83,7 +84,8 @@ def prepare(profile: Profile | None) -> Program | None:
         raise NsfleetError(f"linux.seccomp: {lacking}")
     flags = _flags(profile)
     if not kernel.knows_flags(flags):
-        raise NsfleetError(f"linux.seccomp.flags: this kernel does not know all of {', '.join(profile['flags'])}")
+        words = ", ".join(profile.get("flags") or ["SECCOMP_FILTER_FLAG_SPEC_ALLOW"])
+        raise NsfleetError(f"linux.seccomp.flags: this kernel cannot do all of {words}")
     listener = profile["listenerPath"] if flags & kernel.FLAG_NEW_LISTENER else ""
     return Program(_cached(profile), flags, listener, profile.get("listenerMetadata") or "")
 
@@ -140,10 +142,10 @@ def shape(value: t.Any, expected: t.Any, path: str) -> t.Iterator[str]:
     if not isinstance(value, kind):
         words = {dict: "an object", list: "a list", str: "a string", int: "a whole number"}[kind]
         yield f"{path or 'the profile'}: expected {words}, got {value!r}"
-    elif isinstance(expected, list):
+    elif isinstance(value, list):
         for index, item in enumerate(value):
             yield from shape(item, expected[0], f"{path}[{index}]")
-    elif isinstance(expected, dict):
+    elif isinstance(value, dict):
         for name, item in value.items():
             here = f"{path}.{name}" if path else name
             if name not in expected:

@@ -4,8 +4,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The system calls of a container that says nothing of them: what Docker allows by default, as data.
 
-The same in effect as ``seccomp/default.json`` of github.com/moby/profiles at cd3bed8 (June 2026). What is not here fails
-with EPERM.
+The same in effect as ``seccomp/default.json`` of github.com/moby/profiles at cd3bed8 (June 2026). What is not here
+fails with EPERM.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ ON_MACHINES: t.Final = (
 )
 
 #: Allowed where an argument compares as said: name, number of the argument, operator, value.
-WITH_ARGUMENT: t.Final = (
+WITH_ARGUMENT: t.Final[tuple[tuple[str, int, str, int], ...]] = (
     # All families of sockets but AF_ALG (38) and AF_VSOCK (40), whose sockets reach beyond the network namespace.
     ("socket", 0, "SCMP_CMP_LT", 38), ("socket", 0, "SCMP_CMP_EQ", 39), ("socket", 0, "SCMP_CMP_GT", 40),
     # PER_LINUX, PER_LINUX32, each also with UNAME26, and the question which one it is.
@@ -118,7 +118,7 @@ def profile() -> dict[str, t.Any]:
         "archMap": [{"architecture": first, "subArchitectures": list(others)} for first, *others in _TOGETHER],
         "syscalls": [
             _allowed(ALWAYS),
-            *(_allowed(name, args=[_compared(*words)]) for name, *words in WITH_ARGUMENT),
+            *(_allowed(name, args=[_compared(index, op, value)]) for name, index, op, value in WITH_ARGUMENT),
             *(_allowed(names, includes={"arches": list(names_of)}) for names_of, names in ON_MACHINES),
             *(_allowed(names, includes={"caps": [name]}) for name, names in WITH_CAPABILITY.items()),
             _allowed("clone", args=[{"index": 0, **unshared}], excludes={**without_admin, **machines}),
@@ -133,5 +133,5 @@ def _allowed(names: str, **conditions: t.Any) -> dict[str, t.Any]:
     return {"names": names.split(), "action": "SCMP_ACT_ALLOW", **conditions}
 
 
-def _compared(index: int, operator: str, value: int) -> dict[str, t.Any]:
-    return {"index": index, "op": operator, "value": value}
+def _compared(index: int, op: str, value: int) -> dict[str, t.Any]:
+    return {"index": index, "op": op, "value": value}

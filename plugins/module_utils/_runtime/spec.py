@@ -91,6 +91,7 @@ _SUPPORTED: t.Final[t.Mapping[str, t.Any]] = {
         "rootfsPropagation": None,
         "maskedPaths": None,
         "readonlyPaths": None,
+        "seccomp": None,
     },
 }  # fmt: skip
 
@@ -105,6 +106,10 @@ def check(spec: Spec) -> None:
         raise NsfleetError(f"config.json: not supported: {', '.join(unknown)}")
     if spec.get("process", {}).get("terminal"):
         raise NsfleetError("config.json: process.terminal: a terminal is not supported")
+    if spec.get("linux", {}).get("seccomp") is not None:
+        from . import seccomp
+
+        seccomp.check(spec["linux"]["seccomp"])
 
 
 def _unknown(value: t.Any, known: t.Any, path: str) -> t.Iterator[str]:
