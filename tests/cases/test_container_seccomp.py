@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import array
-import ctypes.util
 import fcntl
 import json
 import os
@@ -71,11 +70,11 @@ def payload(*names: str) -> list[str]:
 def outcome(command: list[str], **options: t.Any) -> tuple[dict[str, int], int]:
     """The answers that a container wrote down, and its exit code."""
     laws.run("container", {**BASE, "command": command, **options})
-    (found,) = (ended() for _once in [0])
+    code = ended()
     with open(f"{BUNDLE}/log", encoding="utf-8") as log:
         answers = dict(json.loads(line) for line in log)
     laws.run("container", {"name": "case", "state": "absent"})
-    return answers, found
+    return answers, code
 
 
 def ended() -> int:
@@ -132,9 +131,8 @@ def test_the_default_allows_what_a_capability_is_for() -> None:
 )
 def test_the_default_refuses_sockets_that_no_namespace_holds(family: str, refused: bool) -> None:
     """AF_ALG and AF_VSOCK; unconfined they are made, or this kernel lacks the family (EAFNOSUPPORT, 97)."""
-    words = (
-        f"import socket, sys\ntry: socket.socket(socket.{family}, socket.SOCK_DGRAM | 3 * (socket.{family} == 38))\n"
-    )
+    words = "import socket, sys\n"
+    words += f"try: socket.socket(socket.{family}, 2 | 3 * (socket.{family} == 38))  # SOCK_DGRAM or SOCK_SEQPACKET\n"
     words += "except OSError as error: sys.exit(error.errno)"
     command = ["/usr/bin/python3", "-c", words]
     assert (outcome(command)[1] == REFUSED) == refused
@@ -190,10 +188,10 @@ def test_other_actions(action: str, answers: dict[str, int], code: int) -> None:
 
 
 def test_a_profile_need_not_allow_what_only_the_start_does() -> None:
-    """A program that needs 20 system calls gets no others, and dies of the 21st: the filter is the last thing."""
+    """A shell that does nothing needs none but these, and dies of another: the filter is the last thing."""
     needed = (
-        "access arch_prctl brk close execve exit_group fstat getpid getrandom getuid geteuid getgid getegid getppid mmap "
-        "mprotect munmap newfstatat openat pread64 prlimit64 read rseq rt_sigaction rt_sigprocmask rt_sigreturn "
+        "access arch_prctl brk close execve exit_group fstat getpid getrandom getuid geteuid getgid getegid getppid "
+        "mmap mprotect munmap newfstatat openat pread64 prlimit64 read rseq rt_sigaction rt_sigprocmask rt_sigreturn "
         "set_robust_list set_tid_address write lseek getcwd stat lstat open readlink"
     )
     path = profile(rule(needed, "ALLOW"), defaultAction="SCMP_ACT_KILL_PROCESS")
@@ -220,13 +218,13 @@ def test_another_content_of_a_profile_is_a_change() -> None:
     laws.four_steps("container", {"name": "case", "state": "stopped"})
     laws.four_steps("container", {"name": "case", "state": "started"})
     laws.remove("container", {"name": "case"})
-    assert not os.path.exists("/var/lib/nsfleet"), "compiled profiles go with the last container"
+    assert not os.path.exists("/var/lib/nsfleet/lib"), "compiled profiles go with the last container"
 
 
 def test_without_the_library_only_unconfined_is_accepted() -> None:
     """Nothing is touched, and nothing is ignored."""
     places = world.sh("ldconfig -p | sed -n 's/.*libseccomp.so.2 .*=> //p'").split()
-    assert places, f"libseccomp is {ctypes.util.find_library('seccomp')}"
+    assert places
     for place in places:
         world.sh(f"mount --bind /dev/null {place}")
     try:

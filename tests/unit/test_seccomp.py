@@ -491,7 +491,7 @@ def test_rules_do_not_hold_where_any_of_their_exclusions_does(conditions: Profil
 
 
 def test_profiles_of_older_dockers_name_one_call_a_rule() -> None:
-    old = {"name": "mkdir", "names": [], "action": "SCMP_ACT_ALLOW", "args": None, "comment": "x"}
+    old: Profile = {"name": "mkdir", "names": [], "action": "SCMP_ACT_ALLOW", "args": None, "comment": "x"}
     assert resolved(old) == ["mkdir"]
 
 
