@@ -217,9 +217,9 @@ options:
         O(cap_drop), so that a capability is of use. What it refuses fails with EPERM; a system call that is newer than
         the host's libseccomp is answered with ENOSYS, so that programs take an older one.
       - V(unconfined) filters nothing.
-      - The path of a file on the host is a profile in the format of the OCI runtime-spec (C(linux.seccomp)) or of Docker,
-        with its conditions (C(archMap), C(includes), C(excludes)). What counts is its content; another content restarts
-        the container. System calls that the host's libseccomp does not know by name are left out.
+      - The path of a file on the host is a profile in the format of the OCI runtime-spec (C(linux.seccomp)), or of
+        Docker with its conditions (C(archMap), C(includes), C(excludes)). What counts is its content; another content
+        restarts the container. System calls that the host's libseccomp does not know by name are left out.
       - All but V(unconfined) need libseccomp 2 on the host (Debian C(libseccomp2)); without it, a start is refused.
       - With C(SCMP_ACT_NOTIFY), the socket C(listenerPath) must be there on every start.
       - With O(no_new_privs=false), a profile must also allow what the start does after it is loaded (see the notes).
@@ -290,10 +290,10 @@ options:
     type: bool
     default: false
 notes:
-  - A profile of O(seccomp) is loaded by the last program before O(command), and so decides of nothing but its execve(2).
-    Without no_new_privs the kernel wants CAP_SYS_ADMIN for it, so it is loaded before capabilities are dropped, and with
-    C(SCMP_ACT_NOTIFY) a little earlier, too; it then must allow the system calls by which user, capabilities and
-    directory are set, descriptors are closed and the program is found. V(default) does.
+  - A profile of O(seccomp) is loaded by the last program before O(command), and decides of nothing but its execve(2).
+    Without O(no_new_privs) the kernel wants CAP_SYS_ADMIN for it, so it is loaded before capabilities are dropped. It
+    then must allow the system calls by which user, capabilities and directory are set and the program is found, as
+    V(default) does. With C(SCMP_ACT_NOTIFY) it is loaded just before the last program is executed.
   - The bundle is in C(/var/lib/nsfleet/containers/NAME), with the log of standard output and standard error.
 seealso:
   - module: nsfleet.linux.container_info
