@@ -18,6 +18,7 @@ import time
 import typing as t
 
 import pytest
+from ansible_collections.nsfleet.linux.plugins.module_utils._runtime import stub
 from support import laws, world
 from support.invoke import invoke
 
@@ -197,6 +198,12 @@ def test_a_profile_need_not_allow_what_only_the_start_does() -> None:
     path = profile(rule(needed, "ALLOW"), defaultAction="SCMP_ACT_KILL_PROCESS")
     assert outcome(["/bin/sh", "-c", "exit 7"], seccomp=path)[1] == 7
     assert outcome(["/bin/sh", "-c", "kill -9 1; exit 7"], seccomp=path)[1] == 159
+
+
+def test_where_the_last_program_is_not_known_the_first_process_filters(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on machines whose instructions nobody wrote down."""
+    monkeypatch.setattr(stub, "_MACHINES", {})
+    assert outcome(payload()) == (DEFAULT, 0)
 
 
 def test_a_profile_that_forbids_the_payload_itself_is_said() -> None:

@@ -281,6 +281,20 @@ def test_flags_that_the_kernel_lacks_are_told_from_those_that_it_has() -> None:
     assert not kernel.knows_flags(1 << 30)
 
 
+def test_features_are_those_of_this_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = seccomp.features()
+    assert found["enabled"] is True
+    assert {"SCMP_ARCH_X86_64", "SCMP_ARCH_AARCH64", "SCMP_ARCH_S390X"} <= set(found["archs"])
+    assert "SCMP_ACT_NOTIFY" in found["actions"]
+    assert "SCMP_CMP_MASKED_EQ" in found["operators"]
+    assert "SECCOMP_FILTER_FLAG_TSYNC" in found["supportedFlags"]
+    assert set(found["supportedFlags"]) <= set(found["knownFlags"])
+    monkeypatch.setattr(kernel, "knows_flags", lambda flags: not flags & kernel.FLAG_NEW_LISTENER)
+    assert set(found["knownFlags"]) - set(seccomp.features()["supportedFlags"]) == {
+        "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV"
+    }
+
+
 # --- the kernel itself ------------------------------------------------------------------------------
 
 

@@ -102,6 +102,19 @@ def objection() -> str | None:
     return None
 
 
+def features() -> Profile:
+    """What of this there is here, as ``linux.seccomp`` of the runtime-spec's features structure says it."""
+    enabled = objection() is None
+    return {
+        "enabled": enabled,
+        "actions": list(_ACTIONS),
+        "operators": list(_OPERATORS),
+        "archs": [name for name in _ARCHITECTURES if enabled and kernel.architecture(_name_of(name))],
+        "knownFlags": list(_FLAGS),
+        "supportedFlags": [name for name, flag in _FLAGS.items() if enabled and kernel.knows_flags(_whole(flag))],
+    }
+
+
 # --- what is wrong with a profile ----------------------------------------------
 
 
@@ -130,6 +143,7 @@ def problems(profile: t.Any, path: str) -> t.Iterator[str]:
     yield from _unknown(profile.get("flags"), _FLAGS, f"{prefix}flags")
     for index, rule in enumerate(profile.get("syscalls") or ()):
         yield from _wrong_rule(rule, f"{prefix}syscalls[{index}].")
+    yield from _wrong_notify(profile, prefix)
     yield from _wrong_listener(profile, prefix)
 
 
@@ -185,11 +199,18 @@ def _wrong_rule(rule: Profile, prefix: str) -> t.Iterator[str]:
                 yield f"{path}{word}: expected 0 to 2^64-1, got {each.get(word)}"
 
 
+def _wrong_notify(profile: Profile, prefix: str) -> t.Iterator[str]:
+    words = "SCMP_ACT_NOTIFY cannot be for write, by which the listener itself is announced"
+    if profile.get("defaultAction") == "SCMP_ACT_NOTIFY":
+        yield f"{prefix}defaultAction: {words}"
+    for index, rule in enumerate(profile.get("syscalls") or ()):
+        if rule.get("action") == "SCMP_ACT_NOTIFY" and "write" in (rule.get("names") or ()):
+            yield f"{prefix}syscalls[{index}]: {words}"
+
+
 def _wrong_listener(profile: Profile, prefix: str) -> t.Iterator[str]:
     path = profile.get("listenerPath")
-    notifies = [rule for rule in profile.get("syscalls") or () if rule.get("action") == "SCMP_ACT_NOTIFY"]
-    if profile.get("defaultAction") == "SCMP_ACT_NOTIFY" or any("write" in rule["names"] for rule in notifies):
-        yield f"{prefix}syscalls: SCMP_ACT_NOTIFY cannot be for write, by which the listener itself is announced"
+    notifies = any(rule.get("action") == "SCMP_ACT_NOTIFY" for rule in profile.get("syscalls") or ())
     if notifies and not path:
         yield f"{prefix}listenerPath: expected the path of a socket, since SCMP_ACT_NOTIFY is used"
     if path and not path.startswith("/"):
@@ -211,8 +232,15 @@ def _flags(profile: Profile) -> int:
         flags |= _FLAGS[word]
     if any(rule["action"] == "SCMP_ACT_NOTIFY" for rule in profile.get("syscalls") or ()):
         flags |= kernel.FLAG_NEW_LISTENER
-        if flags & kernel.FLAG_TSYNC:  # which would else report by what the listener is reported by
-            flags |= kernel.FLAG_TSYNC_ESRCH
+    return _whole(flags)
+
+
+def _whole(flags: int) -> int:
+    """Flags with those that the kernel wants beside them."""
+    if flags & kernel.FLAG_WAIT_KILLABLE:
+        flags |= kernel.FLAG_NEW_LISTENER
+    if flags & kernel.FLAG_TSYNC and flags & kernel.FLAG_NEW_LISTENER:  # both would report by the result
+        flags |= kernel.FLAG_TSYNC_ESRCH
     return flags
 
 
@@ -243,10 +271,14 @@ def _action(name: str, number: int | None) -> int:
 
 
 def _architecture(name: str) -> int:
-    found = kernel.architecture(name.replace("SCMP_ARCH_", "").lower())
+    found = kernel.architecture(_name_of(name))
     if found is None:
         raise OSError(22, f"it does not know {name}")
     return found
+
+
+def _name_of(architecture: str) -> str:
+    return architecture.replace("SCMP_ARCH_", "").lower()
 
 
 def _add_rule(program: kernel.Filter, rule: Profile, default: int) -> None:
