@@ -334,19 +334,21 @@ EXAMPLES = r"""
     restart_policy: on-failure
   register: clock
 
-- name: A stranger's program, with no network, no capability, and a filter of system calls of our own
+- name: A stranger's program, with no network and no capability; system calls are filtered unless they are unconfined
   nsfleet.linux.container:
     name: stranger
-    rootfs: /srv/stranger
+    rootfs: /
     overlay: tmpfs
     command:
-      - /work/program
+      - /bin/sleep
+      - infinity
     user: nobody
     cap_drop:
       - ALL
-    seccomp: /etc/nsfleet/stranger.json
+    seccomp: default
     memory_max: 256M
     pids_max: 20
+    stop_signal: KILL
 
 - name: Stop it; its description stays as it is
   nsfleet.linux.container:
