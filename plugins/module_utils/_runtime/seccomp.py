@@ -355,9 +355,8 @@ def _cached(profile: Profile) -> bytes:
             return code
     code = compiled(profile)
     with contextlib.suppress(OSError):  # the next start compiles it again
-        os.makedirs(SHARED, mode=0o700, exist_ok=True)
         _forget_oldest()
-        files.write_whole(path, hashlib.sha256(code).digest() + code)
+        files.write_with_directory(path, hashlib.sha256(code).digest() + code)
     return code
 
 
