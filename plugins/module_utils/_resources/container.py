@@ -20,6 +20,7 @@ import typing as t
 from .._cgroup import systemd
 from .._cgroup.group import Group
 from .._kernel import netns
+from .._kernel.sysctl import namespace_of
 from .._model.errors import InvalidOptions, KernelError, Missing, NsfleetError, OptionError
 from .._model.field import LIVE, RESTART, Field, State, Table
 from .._model.resource import CREATE, DELETE, SET, Change, Observation, Resource, Step, flatten
@@ -34,7 +35,6 @@ from .container_fields import (
     FIELDS,
     NEEDED_DEVICES,
     profile_digest,
-    sysctl_namespace,
     wanted_capabilities,
     wanted_profile,
 )
@@ -177,8 +177,8 @@ class Container(Resource):
             if option in self.given and spaces[kind] != "private":
                 yield OptionError(option, f"needs namespaces.{kind} to be private, not {spaces[kind]}")
         for name in self.wanted["sysctls"]:
-            kind = sysctl_namespace(name)
-            if spaces[kind] == "host":
+            kind = namespace_of(name)
+            if kind and spaces[kind] == "host":
                 yield OptionError(f"sysctls[{name}]", f"needs namespaces.{kind} not to be the host's")
         if any(self.wanted["time_offsets"].values()) and spaces["time"] != "private":
             yield OptionError("time_offsets", f"needs namespaces.time to be private, not {spaces['time']}")

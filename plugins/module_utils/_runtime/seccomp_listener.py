@@ -20,7 +20,6 @@ from .._model.errors import NsfleetError
 from .spec import VERSION
 
 if t.TYPE_CHECKING:
-    from .bundle import Bundle
     from .seccomp import Program
 
 #: Number of pidfd_getfd(2), the same everywhere.
@@ -29,13 +28,18 @@ _PIDFD_GETFD: t.Final = 438
 _PATIENCE: t.Final = 10.0
 
 
-def hand_over(bundle: Bundle, program: Program, pid: int, number: int) -> None:
+def hand_over(state: bytes, program: Program, pid: int, number: int) -> None:
     """Send a process's descriptor to the socket that a program names.
 
+    :param state: of the container, as JSON.
     :param pid: of the process, which waits.
     :param number: of the descriptor in it.
     :raises NsfleetError: the socket does not take it.
     """
+    told = {
+        "ociVersion": VERSION, "fds": ["seccompFd"], "pid": pid, "metadata": program.metadata,
+        "state": json.loads(state),
+    }  # fmt: skip
     process = os.pidfd_open(pid)
     descriptors = [process]
     try:
@@ -43,20 +47,10 @@ def hand_over(bundle: Bundle, program: Program, pid: int, number: int) -> None:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as link:
             link.settimeout(_PATIENCE)
             link.connect(program.listener)
-            socket.send_fds(link, [json.dumps(_state(bundle, program, pid)).encode()], descriptors[1:])
+            socket.send_fds(link, [json.dumps(told).encode()], descriptors[1:])
     except OSError as error:
         words = error.strerror or error
         raise NsfleetError(f"linux.seccomp.listenerPath: {program.listener}: {words}") from error
     finally:
         for fd in descriptors:
             os.close(fd)
-
-
-def _state(bundle: Bundle, program: Program, pid: int) -> dict[str, t.Any]:
-    container = {
-        "ociVersion": VERSION, "id": bundle.name, "status": "creating", "pid": pid, "bundle": bundle.directory,
-        "annotations": bundle.spec.get("annotations", {}),
-    }  # fmt: skip
-    return {
-        "ociVersion": VERSION, "fds": ["seccompFd"], "pid": pid, "metadata": program.metadata, "state": container,
-    }  # fmt: skip

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import typing as t
 
-from .._model.errors import NsfleetError
-
 Spec = dict[str, t.Any]
 
 VERSION: t.Final = "1.2.0"
@@ -59,71 +57,6 @@ MOUNTS: t.Final = (
 #: Annotations of ours that say how a container is started.
 _FIXED_NOTES: t.Final = ("overlay", "idmap", "user", "groups")
 
-#: The fields that are honoured. A list stands for a list of such objects, ``None`` for any value.
-_SUPPORTED: t.Final[t.Mapping[str, t.Any]] = {
-    "ociVersion": None,
-    "root": {"path": None, "readonly": None},
-    "mounts": [{"destination": None, "type": None, "source": None, "options": None}],
-    "process": {
-        "terminal": None,
-        "user": {"uid": None, "gid": None, "additionalGids": None, "umask": None},
-        "args": None,
-        "env": None,
-        "cwd": None,
-        "capabilities": {
-            "bounding": None, "effective": None, "permitted": None, "inheritable": None, "ambient": None,
-        },
-        "rlimits": [{"type": None, "soft": None, "hard": None}],
-        "noNewPrivileges": None,
-        "oomScoreAdj": None,
-    },
-    "hostname": None,
-    "domainname": None,
-    "annotations": None,
-    "linux": {
-        "namespaces": [{"type": None, "path": None}],
-        "uidMappings": [{"containerID": None, "hostID": None, "size": None}],
-        "gidMappings": [{"containerID": None, "hostID": None, "size": None}],
-        "timeOffsets": None,
-        "sysctl": None,
-        "cgroupsPath": None,
-        "resources": {"unified": None},
-        "rootfsPropagation": None,
-        "maskedPaths": None,
-        "readonlyPaths": None,
-        "seccomp": None,
-    },
-}  # fmt: skip
-
-
-def check(spec: Spec) -> None:
-    """Refuse what would not be honoured: nothing that a bundle asks for is ignored.
-
-    :raises NsfleetError: with every field that is unknown or not supported.
-    """
-    unknown = list(_unknown(spec, _SUPPORTED, ""))
-    if unknown:
-        raise NsfleetError(f"config.json: not supported: {', '.join(unknown)}")
-    if spec.get("process", {}).get("terminal"):
-        raise NsfleetError("config.json: process.terminal: a terminal is not supported")
-    if spec.get("linux", {}).get("seccomp") is not None:
-        from . import seccomp
-
-        seccomp.check(spec["linux"]["seccomp"])
-
-
-def _unknown(value: t.Any, known: t.Any, path: str) -> t.Iterator[str]:
-    if isinstance(known, list):
-        for index, item in enumerate(value):
-            yield from _unknown(item, known[0], f"{path}[{index}]")
-    elif isinstance(known, dict):
-        for name, item in value.items():
-            here = f"{path}.{name}" if path else name
-            if name in known:
-                yield from _unknown(item, known[name], here)
-            else:
-                yield here
-
 
 def fixed(spec: Spec) -> Spec:
     """What of a description is fixed while the container runs; all else is changed under it, or read when needed."""
@@ -135,6 +68,23 @@ def fixed(spec: Spec) -> Spec:
     notes = spec.get("annotations", {})
     left["annotations"] = {name: notes.get(ANNOTATION + name) for name in _FIXED_NOTES}
     return left
+
+
+def told(spec: Spec, name: str, bundle: str, status: str) -> tuple[bytes, bytes]:
+    """The state of a container as JSON, before and after the pid of its first process (runtime-spec, runtime.md).
+
+    In two parts, since who tells it may not be able to encode anything any more.
+
+    :param bundle: its directory.
+    :param status: ``creating``, ``created``, ``running`` or ``stopped``.
+    """
+    import json
+
+    state = {
+        "ociVersion": spec.get("ociVersion", VERSION), "id": name, "status": status, "bundle": bundle,
+        "annotations": spec.get("annotations") or {},
+    }  # fmt: skip
+    return b'{"pid": ', f", {json.dumps(state)[1:]}".encode()
 
 
 def annotation(spec: Spec, name: str) -> str:
