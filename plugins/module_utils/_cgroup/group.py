@@ -439,6 +439,18 @@ class Group:
             return self._event("frozen") == "1"
         return self.folder().read("freezer.state") == "FROZEN"
 
+    def frozen_by(self) -> str:
+        """Path of the group, it or one above it, by which its processes are or would be frozen; empty if none is."""
+        freezer = self.host.of("freezer")
+        parts = self.path.strip("/").split("/")
+        for number in range(len(parts)):
+            path = "/" + "/".join(parts[: number + 1])
+            for hierarchy, file in ((self.host.unified, "cgroup.freeze"), (freezer, "freezer.state")):
+                text = self.tree.read(f"{hierarchy.mount_point}{path}/{file}") if hierarchy else None
+                if text not in (None, "0", "THAWED"):
+                    return path
+        return ""
+
     def _is_empty(self) -> bool:
         if self.host.primary.version == 2 and self._event("populated") == "1":
             return False

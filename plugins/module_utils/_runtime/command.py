@@ -14,8 +14,10 @@ MODULES: t.Final = (
     "_model.errors", "_model.field", "_model.quantities", "_kernel.bpf", "_kernel.capability", "_kernel.files",
     "_kernel.mount", "_kernel.mount_api", "_kernel.namespace", "_kernel.path", "_kernel.process", "_kernel.syscall",
     "_cgroup.devices", "_cgroup.group", "_cgroup.hierarchy", "_cgroup.settings", "_cgroup.systemd", "_cgroup.tree",
+    "_cgroup.usage",
     "_runtime.archive", "_runtime.bundle", "_runtime.command", "_runtime.devices", "_runtime.groups", "_runtime.init",
-    "_runtime.launch", "_runtime.monitor", "_runtime.mounts", "_runtime.spec", "_runtime.state", "_runtime.stub",
+    "_runtime.launch", "_runtime.monitor", "_runtime.mounts", "_runtime.resources", "_runtime.spec", "_runtime.state",
+    "_runtime.statistics", "_runtime.stub",
     "_runtime.usernamespace", "_runtime.users",
 )  # fmt: skip
 

@@ -18,6 +18,7 @@ import typing as t
 
 from .._cgroup import settings
 from .._model.errors import KernelError, NsfleetError, OptionError
+from .spec import check_resources
 
 if t.TYPE_CHECKING:
     from .._cgroup import devices
@@ -353,16 +354,20 @@ def _network(section: _Section) -> t.Iterator[Write]:
         yield element.write("priority", "net_prio.ifpriomap", f"{name} {priority}")
 
 
+_RDMA: t.Final = {"hcaHandles": "hca_handle", "hcaObjects": "hca_object"}
+
+
 def _rdma(section: _Section) -> t.Iterator[Write]:
     for device in section.values:
         limits = _Section(section.values[device], f"{section.path}[{device}]", section.version)
-        words = [device]
-        for name, key in (("hcaHandles", "hca_handle"), ("hcaObjects", "hca_object")):
-            value = limits.number(name, 0, _MOST_32)
-            words += [] if value is None else [f"{key}={value}"]
-        if len(words) == 1:
+        unknown = limits.values.keys() - _RDMA.keys()
+        if unknown:
+            raise limits.error(min(unknown), f"not supported; there are {', '.join(_RDMA)}")
+        values = {key: limits.number(name, 0, _MOST_32) for name, key in _RDMA.items()}
+        words = [f"{key}={value}" for key, value in values.items() if value is not None]
+        if not words:
             raise limits.error("hcaHandles", "is missing, and so is hcaObjects")
-        yield Write(limits.path, "rdma.max", " ".join(words))
+        yield Write(limits.path, "rdma.max", " ".join([device, *words]))
 
 
 #: What may be done with devices whatever is said, as with runc: make nodes, and use those that every container has,
@@ -541,6 +546,7 @@ def update(group: Group, resources: Resources, changes: Resources, ours: bool = 
     :returns: the section as it is now.
     :raises NsfleetError: a value makes no sense, or the kernel refused; by the path of the field.
     """
+    check_resources(changes)
     merged = merge(resources, changes)
     before = frozenset(translate(resources, group.host, ours))
     wanted = translate(merged, group.host, ours)

@@ -59,6 +59,31 @@ MOUNTS: t.Final = (
 #: Annotations of ours that say how a container is started.
 _FIXED_NOTES: t.Final = ("overlay", "idmap", "user", "groups")
 
+_RATE: t.Final = [{"major": None, "minor": None, "rate": None}]
+#: Of ``linux.resources``; what is in ``rdma`` and ``unified`` has names that nobody can know.
+_RESOURCES: t.Final[t.Mapping[str, t.Any]] = {
+    "devices": [{"allow": None, "type": None, "major": None, "minor": None, "access": None}],
+    "memory": {
+        "limit": None, "reservation": None, "swap": None, "kernel": None, "kernelTCP": None, "swappiness": None,
+        "disableOOMKiller": None, "useHierarchy": None, "checkBeforeUpdate": None,
+    },
+    "cpu": {
+        "shares": None, "quota": None, "burst": None, "period": None, "realtimeRuntime": None, "realtimePeriod": None,
+        "cpus": None, "mems": None, "idle": None,
+    },
+    "pids": {"limit": None},
+    "blockIO": {
+        "weight": None, "leafWeight": None,
+        "weightDevice": [{"major": None, "minor": None, "weight": None, "leafWeight": None}],
+        "throttleReadBpsDevice": _RATE, "throttleWriteBpsDevice": _RATE, "throttleReadIOPSDevice": _RATE,
+        "throttleWriteIOPSDevice": _RATE,
+    },
+    "hugepageLimits": [{"pageSize": None, "limit": None}],
+    "network": {"classID": None, "priorities": [{"name": None, "priority": None}]},
+    "rdma": None,
+    "unified": None,
+}  # fmt: skip
+
 #: The fields that are honoured. A list stands for a list of such objects, ``None`` for any value.
 _SUPPORTED: t.Final[t.Mapping[str, t.Any]] = {
     "ociVersion": None,
@@ -87,7 +112,7 @@ _SUPPORTED: t.Final[t.Mapping[str, t.Any]] = {
         "timeOffsets": None,
         "sysctl": None,
         "cgroupsPath": None,
-        "resources": {"unified": None},
+        "resources": _RESOURCES,
         "rootfsPropagation": None,
         "maskedPaths": None,
         "readonlyPaths": None,
@@ -105,6 +130,16 @@ def check(spec: Spec) -> None:
         raise NsfleetError(f"config.json: not supported: {', '.join(unknown)}")
     if spec.get("process", {}).get("terminal"):
         raise NsfleetError("config.json: process.terminal: a terminal is not supported")
+
+
+def check_resources(changes: Spec) -> None:
+    """Refuse changes of ``linux.resources`` that would not be honoured.
+
+    :raises NsfleetError: with every field that is unknown.
+    """
+    unknown = list(_unknown(changes, _RESOURCES, "linux.resources"))
+    if unknown:
+        raise NsfleetError(f"resources: not supported: {', '.join(unknown)}")
 
 
 def _unknown(value: t.Any, known: t.Any, path: str) -> t.Iterator[str]:
