@@ -558,7 +558,8 @@ class Group:
         try:
             self.folder(settings.locate_raw(self.host, file)).write(file, text)
         except OSError as error:
-            raise KernelError(f"set {file} of cgroup {self.name} to {text!r}", error) from error
+            shown = settings.reason(file, error)
+            raise KernelError(f"set {file} of cgroup {self.name} to {text!r}", shown) from error
 
 
 _GIVE_REASONS = {

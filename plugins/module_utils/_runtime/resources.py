@@ -554,7 +554,9 @@ def update(group: Group, resources: Resources, changes: Resources, ours: bool = 
     if any(write.file == "cpu.idle" and write.text == "0" for write in writes):  # the kernel forgets the weight then
         writes += [write for write in wanted if write.file in ("cpu.shares", "cpu.weight") and write in before]
     _check_memory(group, merged.get("memory") or {}, writes)
-    group.create({write.controller for write in writes} - {""})
+    lacking = {write.controller for write in writes} - {"", *group.controllers()}
+    if lacking:
+        group.create(lacking)
     previous = [(write, current(group, write)) for write in writes]
     try:
         apply(group, writes)

@@ -2,7 +2,7 @@
 # Copyright (c) 2026, the nsfleet.linux authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a container uses, in the words of ``runc events --stats`` (runc, ``types/events.go``), and when its memory ran out.
+"""What a container uses, in the words of ``runc events --stats`` (``types/events.go``), and when its memory runs out.
 
 Time is in nanoseconds and memory in bytes, whatever the version counts in. As there, numbers of 0 are left out but for
 a few, and no limit is the largest number of 64 bits in version 2.
