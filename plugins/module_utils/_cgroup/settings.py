@@ -440,6 +440,7 @@ _REASONS = {
     ("memory.max", errno.EBUSY): "its processes use more than that, and the kernel cannot take it from them",
     ("memory.swap.max", errno.EBUSY): "its processes use more than that",
     ("cpu.max", errno.EINVAL): "the group above has a lower limit, or a group below has a higher one",
+    ("cpu.rt_runtime_us", errno.EINVAL): "it is longer than the period, or the group above has less",
     ("devices", errno.EPERM): "the group above does not allow it",
     ("cpuset.cpus", errno.EACCES): "the group above does not have all of these",
     ("cpuset.mems", errno.EACCES): "the group above does not have all of these",

@@ -12,7 +12,6 @@ do is refused by the path of the field. As with runc and crun, 0 stands for "not
 from __future__ import annotations
 
 import contextlib
-import copy
 import errno
 import typing as t
 
@@ -507,13 +506,10 @@ def merge(resources: Resources, changes: Resources) -> Resources:
     What the changes do not name stays; of lists, the element with the same key is changed, or added. ``devices`` is
     replaced as a whole, since its order has a meaning.
     """
-    merged = copy.deepcopy(resources)
-    for name, change in changes.items():
-        if change is not None:
-            merged[name] = _merged(merged.get(name), change, name)
+    merged: Resources = _merged(resources, changes, "")
     memory = changes.get("memory") or {}
-    if memory.get("limit") == -1 and memory.get("swap") is None:
-        merged["memory"].pop("swap", None)  # no limit of memory is none of memory and swap
+    if memory.get("limit") == -1 and memory.get("swap") is None:  # no limit of memory is none of memory and swap
+        merged["memory"] = {name: value for name, value in merged["memory"].items() if name != "swap"}
     return merged
 
 
