@@ -82,7 +82,7 @@ def value(version_1: str, version_2: str, path: str = "case") -> str:
 def test_a_process_that_wants_too_much_memory_is_ended_and_that_is_told(make: t.Callable[..., Group]) -> None:
     group = make({"memory": {"limit": 16 * MEGABYTE, "swap": 16 * MEGABYTE}})
     assert value("memory.limit_in_bytes", "memory.max") == str(16 * MEGABYTE)
-    told = []
+    told: list[None] = []
     with inside(group, "head -c 100m /dev/zero | tail -c 100m >/dev/null; sleep 1000") as process:
         watch = statistics.wait_for_oom(group)
         told.append(next(watch))
