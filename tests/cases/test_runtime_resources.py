@@ -371,3 +371,37 @@ def test_statistics_are_those_of_runc(make: t.Callable[..., Group], runc: t.Call
 def _known(ours: t.Any, theirs: t.Any) -> t.Any:
     """Of an object, what the other has, too: newer versions of runc tell more."""
     return {name: ours.get(name) for name in theirs} if isinstance(theirs, dict) else ours
+
+
+# --- systemd -------------------------------------------------------------------------------------------------
+
+
+def test_a_scope_of_systemd_holds_the_container_and_its_limits_stay() -> None:
+    need("systemd as init")
+    spec: Json = {"linux": {"cgroupsPath": "nsfleet-test.slice:case:web", "resources": {"pids": {"limit": 50}}}}
+    runtime.settle(spec, "web", systemd=True)
+    runtime.refuse_used(spec)
+    group = runtime.make(spec)
+    with inside(group, "exec sleep 1000") as process:
+        path = "/nsfleet.slice/nsfleet-test.slice/case-web.scope/container"
+        assert path in groups.of_process(process.pid).values()
+        shown = world.sh("systemctl show --property Slice,Delegate,ActiveState case-web.scope").splitlines()
+        assert sorted(shown) == ["ActiveState=active", "Delegate=yes", "Slice=nsfleet-test.slice"]
+        runtime.update(spec, {"memory": {"limit": 64 * MEGABYTE}})
+        world.sh("systemctl daemon-reload")
+        assert groups.read("pids.max", path) == "50"
+        assert value("memory.limit_in_bytes", "memory.max", path) == str(64 * MEGABYTE)
+        runtime.remove(spec)
+        assert process.wait() == -9
+    assert world.sh("systemctl show --property ActiveState case-web.scope").strip() == "ActiveState=inactive"
+    world.sh("systemctl stop nsfleet-test.slice nsfleet.slice")
+    assert not glob.glob("/sys/fs/cgroup/**/case-web.scope", recursive=True)
+
+
+def test_a_scope_needs_systemd() -> None:
+    if has("systemd as init"):
+        pytest.skip("systemd is the init process of this host; the machines without it refuse")
+    spec: Json = {"linux": {"cgroupsPath": "a.slice:case:web"}}
+    runtime.settle(spec, "web", systemd=True)
+    with pytest.raises(NsfleetError, match=r"^--systemd-cgroup: systemd is not the init process of this host$"):
+        runtime.make(spec)
