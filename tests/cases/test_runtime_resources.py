@@ -255,6 +255,27 @@ def test_a_change_that_is_refused_leaves_all_as_it_was(make: t.Callable[..., Gro
     assert spec["linux"]["resources"]["pids"] == {"limit": 10}
 
 
+# --- whose it is ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("options", "uid"), [(["rw"], 101000), (["ro"], 0)])
+def test_a_container_that_may_change_its_groups_owns_them(options: list[str], uid: int) -> None:
+    need("cgroup v2 controllers")
+    mount = {"destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup", "options": options}
+    spec: Json = {
+        "process": {"user": {"uid": 1000, "gid": 0}}, "mounts": [mount],
+        "linux": {
+            "cgroupsPath": "case", "namespaces": [{"type": "cgroup"}],
+            "uidMappings": [{"containerID": 0, "hostID": 100000, "size": 65536}],
+        },
+    }  # fmt: skip
+    runtime.make(spec)
+    place = groups.folder("cgroup.procs")
+    owners = {name: os.stat(f"{place}/{name}").st_uid for name in ("", "cgroup.procs", "pids.max")}
+    runtime.remove(spec)
+    assert owners == {"": uid, "cgroup.procs": uid, "pids.max": 0}
+
+
 # --- groups that are not fit --------------------------------------------------------------------------------
 
 

@@ -330,6 +330,7 @@ class Group:
     def delegate(self, uid: int, gid: int) -> None:
         """Let a user manage the groups below it: the directory and the files that the kernel names, not the limits.
 
+        :param gid: -1: stays as it is.
         :raises KernelError: the kernel refused.
         """
         for path in self._delegated_paths():

@@ -122,6 +122,9 @@ def _fill(group: Group, spec: Spec) -> None:
     if group.of_others:  # whoever calls has asked whether it may be taken over
         group.set_mark(OURS)
     resources.apply(group, _writes(group, spec))
+    owner = _owner(group, spec)
+    if owner:
+        group.delegate(owner, -1)
 
 
 def controllers(spec: Spec, group: Group) -> set[str]:
@@ -132,6 +135,30 @@ def controllers(spec: Spec, group: Group) -> set[str]:
         others = {name for name in _COUNTED if name in there}
         found |= others - {name for name, _reason in group.obstacles(others)}
     return found
+
+
+def _owner(group: Group, spec: Spec) -> int:
+    """Whom the group is to belong to: the payload's user, if it sees its own groups only and may change them.
+
+    Only version 2 can be handed over safely (runtime-spec, config-linux, "Cgroup ownership").
+    """
+    linux = spec["linux"]
+    own = any(each["type"] == "cgroup" and not each.get("path") for each in linux.get("namespaces") or ())
+    if not own or group.host.mode != "unified" or not any(map(_shows_groups, spec.get("mounts") or ())):
+        return 0
+    from .usernamespace import on_host
+
+    uid = spec["process"]["user"]["uid"]
+    try:
+        return on_host(linux.get("uidMappings") or (), uid)
+    except KeyError:
+        raise OptionError("process.user.uid", f"{uid} is not mapped into the user namespace") from None
+
+
+def _shows_groups(mount: t.Mapping[str, t.Any]) -> bool:
+    """Whether a mount lets the payload change groups."""
+    place = mount.get("source"), mount.get("destination")
+    return place == ("cgroup", "/sys/fs/cgroup") and "ro" not in (mount.get("options") or ())
 
 
 def _writes(group: Group, spec: Spec) -> list[resources.Write]:

@@ -55,7 +55,8 @@ def translate(resources: Resources, host: Host, ours: bool = False) -> list[Writ
 
     :param resources: the section of a description.
     :param host: says which version each controller is on.
-    :param ours: whether ``unified`` is of the container module: settings in the words of version 2 for either version.
+    :param ours: whether ``unified`` is of the container module: settings in the words of version 2 for either version,
+        which it has checked itself, by the names of its options.
     :raises OptionError: a value makes no sense, or this host cannot; by the path of the field.
     """
     writes: list[Write] = []
@@ -68,7 +69,7 @@ def translate(resources: Resources, host: Host, ours: bool = False) -> list[Writ
         writes += _devices(whole, host)
     for key, text in (resources.get("unified") or {}).items():
         writes += _ours(key, text) if ours else _unified(f"{PATH}.unified[{key}]", key, text, host)
-    for write in writes:
+    for write in () if ours else writes:
         _locate(write, host)
     return writes
 
@@ -563,7 +564,7 @@ def update(group: Group, resources: Resources, changes: Resources, ours: bool = 
 
 
 def _restore(group: Group, previous: t.Iterable[tuple[Write, str | None]]) -> None:
-    """Put back what was there before; a device that had no limit keeps its new one."""
+    """Put back what was there before, as far as the kernel tells: a device that had no limit keeps its new one."""
     for write, text in previous:
         for line in [] if text is None else [text] if write.file == "devices" else text.split("\n"):
             with contextlib.suppress(NsfleetError):
