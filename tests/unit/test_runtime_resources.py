@@ -209,6 +209,7 @@ FIELDS: list[tuple[Json, Writes | str, Writes | str]] = [
     ({"unified": {"pids.max": 5}}, r"unified\[pids.max\]: expected a text", r"unified\[pids.max\]: expected a text"),
     ({"pids": {"limit": "5"}}, "pids.limit: expected a whole number from -1 .* got '5'", "pids.limit: expected"),
     ({"pids": [5]}, "linux.resources.pids: expected an object", "linux.resources.pids: expected an object"),
+    ({"unified": ["pids.max"]}, "linux.resources.unified: expected an object", "unified: expected an object"),
     ({"cpu": {"cpus": 5}}, "cpu.cpus: expected one line of text", "cpu.cpus: expected one line of text"),
     ({"memory": {"useHierarchy": 2}}, "memory.useHierarchy: expected true or false", "expected true or false"),
     ({"blockIO": {"weightDevice": {"major": 8}}}, "blockIO.weightDevice: expected a list of objects",

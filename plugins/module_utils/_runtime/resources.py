@@ -59,15 +59,15 @@ def translate(resources: Resources, host: Host, ours: bool = False) -> list[Writ
         which it has checked itself, by the names of its options.
     :raises OptionError: a value makes no sense, or this host cannot; by the path of the field.
     """
+    whole = _Section(resources, PATH)
     writes: list[Write] = []
     for name, (controller, translator) in _SECTIONS.items():
         if resources.get(name):
             writes += translator(_Section(resources[name], f"{PATH}.{name}", _version(host, controller)))
-    whole = _Section(resources, PATH, 0)
     writes += _huge_pages(whole)
-    if not ours:
+    if not ours or resources.get("devices"):
         writes += _devices(whole, host)
-    for key, text in (resources.get("unified") or {}).items():
+    for key, text in _Section(resources.get("unified") or {}, f"{PATH}.unified").values.items():
         writes += _ours(key, text) if ours else _unified(f"{PATH}.unified[{key}]", key, text, host)
     for write in () if ours else writes:
         _locate(write, host)
@@ -94,7 +94,7 @@ def _locate(write: Write, host: Host) -> None:
 class _Section:
     """The values of one section; ``null`` is as good as absent."""
 
-    def __init__(self, values: t.Mapping[str, t.Any], path: str, version: int) -> None:
+    def __init__(self, values: t.Mapping[str, t.Any], path: str, version: int = 2) -> None:
         if not isinstance(values, dict):
             raise OptionError(path, f"expected an object, got {values!r}")
         self.values = values
@@ -458,22 +458,25 @@ def apply(group: Group, writes: t.Iterable[Write]) -> None:
     """
     pending = sorted(writes, key=lambda write: settings.rank(write.file, write.text, group.read))
     while pending:
-        refused = [(write, error) for write in pending for error in _try(group, write)]
+        refused = [(write, error) for write in pending if (error := _try(group, write))]
         if len(refused) == len(pending):
             raise refused[0][1]
         pending = [write for write, _error in refused]
 
 
-def _try(group: Group, write: Write) -> t.Iterator[NsfleetError]:
-    """Write; the error if there is one that may go away."""
+def _try(group: Group, write: Write) -> NsfleetError | None:
+    """Write; the error if there is one that may go away.
+
+    :raises NsfleetError: any other error.
+    """
     try:
         _write(group, write)
     except NsfleetError as error:
         shown = NsfleetError(f"{write.field}: {error}")
         if isinstance(error, KernelError) and error.errno == errno.EINVAL:
-            yield shown
-        else:
-            raise shown from error
+            return shown
+        raise shown from error
+    return None
 
 
 def _write(group: Group, write: Write) -> None:
