@@ -236,7 +236,7 @@ def test_limits_change_under_a_running_process(make: t.Callable[..., Group]) -> 
             runtime.update(spec, {"memory": {"limit": both, "swap": 2 * both}, "cpu": {"shares": limit}})
             assert value("memory.limit_in_bytes", "memory.max") == str(both)
             assert value("memory.memsw.limit_in_bytes", "memory.swap.max") in (str(2 * both), str(both))
-            assert value("cpu.shares", "cpu.weight") in (str(limit), {128: "20", 32: "8"}[limit])
+            assert value("cpu.shares", "cpu.weight") in (str(limit), {128: "21", 32: "8"}[limit])
         assert spec["linux"]["resources"]["cpu"] == {"shares": 32}
         runtime.update(spec, {"hugepageLimits": [{"pageSize": "2MB", "limit": 0}]})
         assert value("hugetlb.2MB.limit_in_bytes", "hugetlb.2MB.max") == "0"

@@ -279,7 +279,18 @@ def test_no_limit_of_memory_is_none_of_swap_even_where_swap_cannot_be_limited(ve
 
 @pytest.mark.parametrize(
     ("shares", "weight"),
-    [(2, 1), (3, 2), (102, 17), (512, 59), (1024, 100), (2048, 174), (262143, 10000), (262144, 10000), (10**9, 10000)],
+    [
+        (2, 1),
+        (3, 2),
+        (102, 17),
+        (128, 21),
+        (512, 59),
+        (1024, 100),
+        (2048, 174),
+        (262143, 10000),
+        (262144, 10000),
+        (10**9, 10000),
+    ],
 )
 def test_shares_become_weights_as_with_runc_and_crun(shares: int, weight: int) -> None:
     """The first and the last three are of runc's own test; 102 and 512 are what Kubernetes and crun publish."""

@@ -36,12 +36,17 @@ class InScope(Group):
         self._spec = spec
 
     def enter(self, pid: int) -> bool:
-        """Move a process into the group; the first one brings it into being."""
+        """Move a process into the group; the first one brings it into being.
+
+        In version 2, the scope gives no controllers before that process has left it for the group below.
+        """
         if not self.exists:
             from .._cgroup import systemd
 
             slice_, _colon, scope = annotation(self._spec, _SCOPE).partition(":")
             systemd.start_scope(self.host, slice_, scope, pid)
+            self.create()
+            super().enter(pid)
             _fill(self, self._spec)
         return super().enter(pid)
 
