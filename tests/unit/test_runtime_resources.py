@@ -584,6 +584,16 @@ def test_paths_begin_at_the_root_or_below_our_base(path: str | None, expected: s
     assert settled(path) == (expected, {})
 
 
+def test_a_bundle_of_others_does_not_pass_for_one_of_ours() -> None:
+    """Ours have their own list of devices, and say themselves where their group is."""
+    found: Json = {
+        "linux": {},
+        "annotations": {"nsfleet.linux/limits": "{}", "nsfleet.linux/scope": "a.slice:b", "x": "y"},
+    }
+    groups.settle(found, "web")
+    assert found["annotations"] == {"x": "y"}
+
+
 @pytest.mark.parametrize("path", ["/", "/..", "a/../../b", "."])
 def test_paths_do_not_lead_out(path: str) -> None:
     with pytest.raises(OptionError, match=r"linux\.cgroupsPath: expected a path below the root"):

@@ -24,6 +24,8 @@ _MONITORS = "monitors"
 _FIELD = "linux.cgroupsPath"
 #: Annotation that names slice and scope of systemd.
 _SCOPE = "scope"
+#: Annotation that the container module leaves when it writes resources.
+_LIMITS = "limits"
 #: Name of the group below the scope, as crun has it: systemd sets the values of the scope itself back at times.
 _INSIDE = "container"
 
@@ -54,10 +56,14 @@ class InScope(Group):
 def settle(spec: Spec, name: str, systemd: bool = False) -> None:
     """Give a description the path of its group in our form: from the root of the hierarchies, or below our base.
 
+    Annotations by which we trust what we wrote ourselves are taken away: a bundle of others could have them, too.
+
     :param name: of the container, for a description without a path.
     :param systemd: whether systemd is to make the group; the path is ``SLICE:PREFIX:NAME`` then.
     :raises OptionError: it is no path.
     """
+    for note in (_SCOPE, _LIMITS):
+        annotate(spec, note, "")
     linux = spec["linux"]
     path = linux.get("cgroupsPath") or ("" if systemd else name)
     if not isinstance(path, str):
@@ -172,7 +178,7 @@ def _writes(group: Group, spec: Spec) -> list[resources.Write]:
 
 def _is_ours(spec: Spec) -> bool:
     """Whether the container module wrote the resources of a description, see :func:`.resources.translate`."""
-    return bool(annotation(spec, "limits"))
+    return bool(annotation(spec, _LIMITS))
 
 
 def update(spec: Spec, changes: resources.Resources) -> None:
