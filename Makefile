@@ -31,7 +31,7 @@ HOSTED := PYTHONPATH=tests $(BIN)/python -m hosts.cases
 export PATH := $(BIN):$(PATH)
 export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/.build
 
-.PHONY: help site status teardown test packages lint $(LINT) sanity unit cases integration matrix matrix-small bench changelog clean $(EACH_CASE) \
+.PHONY: help nsrun site status teardown test packages lint $(LINT) sanity unit cases integration matrix matrix-small bench changelog clean $(EACH_CASE) \
         $(EACH_SITE) test-hosts test-hosts-all test-hosts-ansible test-hosts-small test-hosts-lacking hosts-image
 
 help: ## This list
@@ -47,6 +47,9 @@ status: $(VENV)/site $(TREE) ## What runs
 
 teardown: $(VENV)/site $(TREE) ## Take all of it away again
 	$(PLAY) $(LOCAL) playbooks/teardown.yml
+
+nsrun: $(TREE) ## The runtime as one file, build/nsrun, with the command line of runc
+	PYTHONPATH=.build $(PYTHON) -m ansible_collections.nsfleet.linux.plugins.module_utils._runtime.archive build/nsrun $(PYTHON)
 
 # --- tests -------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.nsfleet.linux.plugins.plugin_utils import _addressing, _site
+from ansible_collections.nsfleet.linux.plugins.plugin_utils import _addressing, _refusals, _site
 
 DOCUMENTATION = r"""
 name: site_plan
@@ -18,11 +18,12 @@ description:
   - Takes the descriptions of networks and services that C(playbooks/site.yml) and the roles take, and computes all that
     follows from them - names of links, addresses of bridges and replicas, published ports, URLs. The same description
     gives the same result on every run and every controller.
-  - Finds everything that is wrong in them - options that no role and no module takes, names given twice, networks that
-    are not there or overlap, ports that are published twice.
+  - Finds everything that is wrong in them - options and values that no role and no module takes, names given twice,
+    networks that are not there or overlap, ports that are published twice, and with O(ports) such as are taken. What
+    only a host can tell otherwise is left to it, such as whether it has a device.
 author:
   - The nsfleet.linux authors (@nsfleet)
-positional: services, host
+positional: services, host, ports
 options:
   _input:
     description: Descriptions of networks - the variables of the role nsfleet.linux.network without their prefix.
@@ -38,6 +39,11 @@ options:
     description: Name or address by which people reach the host; for the URLs of published ports.
     type: str
     default: 127.0.0.1
+  ports:
+    description:
+      - Who has the ports of the host, as M(nsfleet.linux.nat_info) tells it. Ports that are to be published and that
+        somebody else has are wrong then.
+    type: dict
 seealso:
   - plugin: nsfleet.linux.address
     plugin_type: filter
@@ -81,14 +87,17 @@ _value:
 
 
 def site_plan(
-    networks: t.Sequence[_site.Description], services: t.Sequence[_site.Description] = (), host: str = "127.0.0.1"
-) -> _site.Plan:
+    networks: t.Sequence[_refusals.Description],
+    services: t.Sequence[_refusals.Description] = (),
+    host: str = "127.0.0.1",
+    ports: _refusals.Description | None = None,
+) -> _refusals.Plan:
     """The plan of a site; parameters are described above.
 
     :raises AnsibleFilterError: with everything that is wrong.
     """
     try:
-        return _site.site_plan(list(networks), list(services), host)
+        return _site.site_plan(list(networks), list(services), host, ports or {})
     except (_site.SiteError, _addressing.AddressingError) as error:
         raise AnsibleFilterError(f"nsfleet.linux.site_plan: {error}") from error
 

@@ -14,44 +14,45 @@ import os
 import typing as t
 
 import yaml
-from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
-from ansible.module_utils.errors import UnsupportedError
-from ansible_collections.nsfleet.linux.plugins.module_utils._resources import cgroup, container
 
-from . import _addressing
-
-Description = t.Mapping[str, t.Any]
-Plan = dict[str, t.Any]
+from . import _addressing, _refusals
+from ._refusals import Description, Plan
 
 #: What names of our links begin with; the role nsfleet.linux.host keeps other network managers away from such names.
 PREFIX: t.Final = "ns"
 
 _ROLES: t.Final = os.path.join(os.path.dirname(__file__), "..", "..", "roles")
-#: Options of modules that a description may not give, since the role gives them.
-_OF_THE_ROLE: t.Final = frozenset({"name", "state", "rootfs", "cgroup_parent"})
 
 
 class SiteError(ValueError):
     """A description that makes no sense; the text names everything that is wrong."""
 
 
-def site_plan(networks: t.Sequence[Description], services: t.Sequence[Description], host: str = "127.0.0.1") -> Plan:
+def site_plan(
+    networks: t.Sequence[Description],
+    services: t.Sequence[Description],
+    host: str = "127.0.0.1",
+    ports: Description | None = None,
+) -> Plan:
     """Names, addresses and ports of a site.
 
     :param networks: each with the variables of the role ``network``, without their prefix.
     :param services: each as the role ``service`` takes it.
     :param host: by which address or name people reach the host.
+    :param ports: who has its ports, as the module ``nat_info`` tells it; empty if nobody knows.
     :returns: ``networks`` and ``services``, each a dictionary by name.
     :raises SiteError: with everything that is wrong.
     """
     problems = [*_misspelt(networks, services), *_twice("networks", networks), *_twice("services", services)]
     _raise(problems)
-    every_network = [_completed(network, _network_options()) for network in networks]
-    every_service = [_completed(service, _service_options()) for service in services]
+    every_network = [_refusals.completed(network, _network_options()) for network in networks]
+    every_service = [_refusals.completed(service, _service_options()) for service in services]
     _raise([*_unknown(every_network, every_service), *_overlaps(every_network)])
     wired = {network["name"]: _network(network) for network in every_network}
+    _raise([*_refused(wired.values(), _refusals.of_network), *_refused(every_service, _refusals.of_service)])
     planned = {service["name"]: _service(service, wired, every_service, host) for service in every_service}
-    _raise([*_same_ports(planned), *_same_links(wired, planned)])
+    taken = _taken_ports(wired, planned, ports) if ports else ()
+    _raise([*_same_ports(planned), *_same_links(wired, planned), *taken])
     return {"networks": wired, "services": planned}
 
 
@@ -92,27 +93,11 @@ def _service_options() -> dict[str, t.Any]:
 def _misspelt(networks: t.Sequence[Description], services: t.Sequence[Description]) -> t.Iterator[str]:
     """What no role and no module would take."""
     for network in networks:
-        yield from _refused(network, _network_options(), f"networks[{network.get('name')}]")
+        yield from _refusals.misspelt(network, _network_options(), f"networks[{network.get('name')}]")
     for service in services:
         where = f"services[{service.get('name')}]"
-        yield from _refused(service, _service_options(), where)
-        for option, table in (("container", container.TABLE), ("total_limits", cgroup.TABLE)):
-            options = {name: spec for name, spec in table.arguments().items() if name not in _OF_THE_ROLE}
-            if isinstance(service.get(option), dict):
-                yield from _refused(service[option], options, f"{where}.{option}", **table.rules)
-        if isinstance(service.get("container"), dict) and not service["container"].get("command"):
-            yield f"{where}.container.command: expected a program and its arguments"
-
-
-def _refused(given: Description, options: dict[str, t.Any], where: str, **rules: t.Any) -> t.Iterator[str]:
-    result = ArgumentSpecValidator(options, **rules).validate(dict(given))
-    for error in result.errors:
-        yield f"{where}: {'unknown option ' if isinstance(error, UnsupportedError) else ''}{error}"
-
-
-def _completed(given: Description, options: dict[str, t.Any]) -> Plan:
-    """A description with the defaults of what it leaves out."""
-    return t.cast("Plan", ArgumentSpecValidator(options).validate(dict(given)).validated_parameters)
+        yield from _refusals.misspelt(service, _service_options(), where)
+        yield from _refusals.misspelt_in_parts(service, where)
 
 
 # --- networks ----------------------------------------------------------------
@@ -199,6 +184,12 @@ def _url(scheme: str, host: str, port: int) -> str:
 # --- what is wrong -----------------------------------------------------------
 
 
+def _refused(items: t.Iterable[Plan], of: t.Callable[[Plan], t.Iterable[str]]) -> t.Iterator[str]:
+    """Values that a module would refuse."""
+    for item in items:
+        yield from of(item)
+
+
 def _twice(what: str, items: t.Sequence[Description]) -> t.Iterator[str]:
     names = [item.get("name") for item in items]
     for name in dict.fromkeys(names):
@@ -245,6 +236,19 @@ def _same_ports(services: t.Mapping[str, Plan]) -> t.Iterator[str]:
                     port = f"{entry['port']}/{protocol}"
                     yield f"services[{name}].publish: port {port} is published by {owners[key]}, too"
                 owners.setdefault(key, name)
+
+
+def _taken_ports(networks: t.Mapping[str, Plan], services: t.Mapping[str, Plan], ports: Description) -> t.Iterator[str]:
+    """Ports that are to be published, and that a process of the host or somebody else's publication has."""
+    named = {f"network-{name}": (f"networks[{name}]", plan) for name, plan in networks.items()}
+    named.update({f"service-{name}": (f"services[{name}]", plan) for name, plan in services.items()})
+    others = [each for each in ports["nats"] if each["name"] not in named]
+    before = {each["name"]: each for each in ports["nats"]}
+    for name, (where, plan) in named.items():
+        if plan["state"] != "absent":
+            mine = before.get(name, {"publications": []})
+            for problem in _refusals.taken(plan["publish"], mine, others, ports["listeners"]):
+                yield f"{where}.publish: {problem}"
 
 
 def _same_links(networks: t.Mapping[str, Plan], services: t.Mapping[str, Plan]) -> t.Iterator[str]:

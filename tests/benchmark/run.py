@@ -70,8 +70,8 @@ def nothing_to_do(rounds: int) -> t.Iterator[str]:
     yield f"\n## A run that changes nothing, and ping (goal: at most {GOAL})\n\n{HEAD}"
     found = measure("nothing_to_do.yml", "Ping", rounds)
     pings = [each["Ping"] for each in found]
-    for module in ("netns", "bridge", "veth", "route", "nat", "cgroup", "container", "namespace_info", "cgroup_info",
-                   "container_info"):  # fmt: skip
+    for module in ("netns", "bridge", "veth", "route", "nat", "cgroup", "container", "namespace_info", "nat_info",
+                   "cgroup_info", "container_info"):  # fmt: skip
         yield row(module, [each[module.capitalize()] for each in found], pings, "ping")
 
 

@@ -8,12 +8,16 @@ from __future__ import annotations
 import fcntl
 import importlib
 import os
+import pathlib
 import subprocess
+import sys
 import typing as t
 
 import pytest
+from ansible_collections.nsfleet.linux.plugins.module_utils._runtime import archive
 from support import world
 from support.abilities import has
+from support.bundle import Bundle, Runtime
 
 #: Of ``/dev/loop-control`` (``linux/loop.h``).
 LOOP_CTL_ADD, LOOP_CTL_REMOVE = 0x4C80, 0x4C81
@@ -35,7 +39,7 @@ def library_is_there() -> None:
 def clean_host() -> t.Iterator[None]:
     """Fail where a case leaves something behind after it removed its objects."""
     if not os.environ.get("NSFLEET_SANDBOX"):
-        pytest.fail("these cases change the host: run them by 'make test-cases', which gives them one of their own")
+        pytest.fail("these cases change the host: run them by 'make cases', which gives them one of their own")
     before = world.snapshot()
     yield
     after = world.snapshot()
@@ -79,3 +83,30 @@ def wipe() -> None:
     world.sh(
         "find /sys/fs/cgroup -depth -type d '(' -path '*/nsfleet*/*' -o -name 'nsfleet*' ')' -exec rmdir {} + || true"
     )
+
+
+# --- the runtime as a program ----------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def program(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Path of ``nsrun``, made from the sources."""
+    path = str(tmp_path_factory.mktemp("build") / "nsrun")
+    archive.build(path, sys.executable)
+    return path
+
+
+@pytest.fixture
+def nsrun(program: str, tmp_path: pathlib.Path) -> t.Iterator[Runtime]:
+    """The runtime, with a place of its own for its containers, which it leaves empty."""
+    runtime = Runtime(program, "--root", str(tmp_path / "state"))
+    yield runtime
+    for name in runtime("list", "--quiet").split():
+        runtime("delete", "--force", name)
+    assert not (tmp_path / "state").exists() or not os.listdir(tmp_path / "state")
+
+
+@pytest.fixture
+def bundle(tmp_path: pathlib.Path) -> Bundle:
+    """A bundle whose programs are the host's own."""
+    return Bundle(tmp_path / "bundle")

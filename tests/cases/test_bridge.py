@@ -69,8 +69,7 @@ def learned() -> int:
         "[s.send(b'\\xff' * 6 + bytes((2, 0, 0, 0, 1, n)) + b'\\x88\\xb5' + bytes(46)) for n in range(5)]"
     )
     world.sh("ip link set p0 down && ip link set p0 up")  # forgets what was learned
-    while port("state") != ["forwarding"]:
-        pass
+    world.until(lambda: port("state") == ["forwarding"])
     world.sh(f'ip netns exec left {sys.executable} -I -S -c "{send}"')
     return sum(entry["mac"].startswith("02:00:00:00:01:") for entry in world.ask("bridge -j fdb show br nsbr dynamic"))
 
@@ -177,8 +176,7 @@ def test_every_option_is_proved() -> None:
 def sleeper() -> t.Iterator[int]:
     """A process in the namespace ``left``."""
     process = subprocess.Popen(["ip", "netns", "exec", "left", "sleep", "1000"])
-    while str(process.pid) not in world.sh("ip netns pids left").split():
-        pass
+    world.until_inside(process.pid, "left")
     yield process.pid
     process.kill()
     process.wait()
@@ -409,17 +407,11 @@ def test_name_of_another_link_is_refused() -> None:
 
 @pytest.mark.parametrize("policy", ["warn", "fail"])
 def test_drift_that_is_not_to_be_repaired(policy: str) -> None:
-    options = {**PORTED, "priority": 5, "on_drift": policy}
-    laws.run("bridge", options)
-    world.sh("ip link set nsbr type bridge priority 6 && ip link set p0 nomaster")
-    if policy == "fail":
-        laws.refused("bridge", options, "drifted", "priority is 6, not 5", "ports[p0]")
-    else:
-        warnings = str(laws.run("bridge", options)["warnings"])
-        assert "priority is 6, not 5" in warnings
-        assert "ports[p0]" in warnings
-        assert laws.run("bridge", {**options, "mtu": 1400}).changed
-        assert (attribute("priority"), ports(), world.link("nsbr")["mtu"]) == (6, [], 1400)
+    damage = "ip link set nsbr type bridge priority 6 && ip link set p0 nomaster"
+    words = ["priority is 6, not 5", "ports[p0]"]
+    laws.drift_stays("bridge", {**PORTED, "priority": 5}, policy, damage, words, {"mtu": 1400})
+    assert (attribute("priority"), ports()) == (6, [])
+    assert world.link("nsbr")["mtu"] == (1400 if policy == "warn" else 1500)
     laws.remove("bridge", BASE)
 
 
@@ -437,18 +429,14 @@ def test_failure_puts_everything_back(monkeypatch: pytest.MonkeyPatch) -> None:
     )
     world.sh("ip link set theirs up")
     world.sh("ip link set nsbr name hand || (ip link set nsbr down && ip link set nsbr name hand up)")
-    before = world.snapshot()
     laws.failing(monkeypatch)
-    for changed in (
+    laws.puts_back("bridge", [
         options,
         BASE,
         {"name": "new", "ports": []},
         {"name": "theirs", "mtu": 1400, "stp_state": True, "alias": "x", "ports": [{"name": "p1"}], "adopt": True},
         {**BASE, "ports": [{"name": "p1", "isolated": True}], "purge": True, "adopt": True},
-    ):
-        failed = invoke("bridge", changed)
-        assert "injected failure. Everything was put back as it was" in failed["msg"], failed["msg"]
-        assert world.difference(before, world.snapshot()) == [], changed
+    ])  # fmt: skip
     monkeypatch.undo()
     laws.repaired("bridge", options, "true")
     laws.remove("bridge", options)

@@ -15,7 +15,7 @@ import typing as t
 import pytest
 from ansible_collections.nsfleet.linux.plugins.module_utils._resources.cgroup import TABLE
 from support import groups, laws, limits, world
-from support.abilities import GROUPS_WITH, has, need
+from support.abilities import GROUPS_WITH, need
 from support.invoke import invoke
 from support.laws import Case
 from support.limits import DISK, NO_LIMIT, PAGE, RAM, SWAP, Kept, Row, only_v2
@@ -211,16 +211,7 @@ def test_weights_of_single_disks(disk: str) -> None:
 
 
 def test_partition_of_processors() -> None:
-    """It is refused or failed with the kernel's reason where the group above has no processors to give away."""
-    options = {**BASE, "cpuset_cpus": "0", "cpuset_cpus_partition": "isolated"}
-    file = f"{GROUPS_WITH}cpuset.cpus.partition"
-    if not has(file):
-        laws.refused("cgroup", options, "cpuset_cpus_partition")
-    need(file)
-    failed = invoke("cgroup", options)
-    assert failed.failed
-    assert "cpuset_cpus_partition" in failed["msg"]
-    assert "put back" in failed["msg"]
+    limits.partition_fails("cgroup", BASE)
 
 
 # --- processes ------------------------------------------------------------------------------
@@ -272,8 +263,7 @@ def test_processes_follow_into_hierarchies_that_the_group_joins_later(sleeper: i
     """A group that gets another controller of version 1 is in one more hierarchy, and so are its processes."""
     laws.run("cgroup", {**BASE, "processes": [sleeper]})
     child = subprocess.Popen(["sh", "-c", f"echo $$ > {groups.folder('cgroup.procs')}/cgroup.procs; exec sleep 1000"])
-    while str(child.pid) not in groups.read("cgroup.procs").split():
-        pass
+    world.until(lambda: str(child.pid) in groups.read("cgroup.procs").split())
     laws.four_steps("cgroup", {**BASE, "processes": [sleeper], "pids_max": 5, "memory_max": "64M"})
     for file in ("pids.max", "memory.max"):
         assert {str(sleeper), str(child.pid)} <= set(world.sh(f"cat {groups.folder(file)}/cgroup.procs").split())
@@ -377,17 +367,12 @@ def test_what_was_there_before_comes_back() -> None:
     laws.remove("cgroup", BASE)
 
 
-def test_drift_is_reported_only_where_the_task_says_so() -> None:
-    options = {**BASE, "pids_max": 7}
-    laws.run("cgroup", options)
-    file = f"{groups.folder('pids.max')}/pids.max"
-    world.sh(f"echo 9 > {file}")
-    laws.refused("cgroup", {**options, "on_drift": "fail"}, "pids_max is '9', not '7'")
-    warned = laws.run("cgroup", {**options, "on_drift": "warn"})
-    assert not warned.changed
-    assert "pids_max is '9', not '7'" in str(warned["warnings"])
+@pytest.mark.parametrize("policy", ["warn", "fail"])
+def test_drift_that_is_not_to_be_repaired(policy: str) -> None:
+    options, more, place = {**BASE, "pids_max": 7}, {"max_depth": 3}, groups.folder("pids.max")
+    laws.drift_stays("cgroup", options, policy, f"echo 9 > {place}/pids.max", ["pids_max is '9', not '7'"], more)
     assert groups.read("pids.max") == "9"
-    laws.repaired("cgroup", options, f"rmdir {groups.folder('pids.max')}")
+    laws.repaired("cgroup", {**options, **(more if policy == "warn" else {})}, f"rmdir {place}")
     assert groups.read("pids.max") == "7"
     laws.remove("cgroup", BASE)
 
@@ -398,24 +383,20 @@ def test_drift_is_reported_only_where_the_task_says_so() -> None:
 def test_failed_run_puts_everything_back(monkeypatch: pytest.MonkeyPatch, sleeper: int) -> None:
     """Limits, controllers, processes, the freezer, and the mark of a group that was adopted."""
     laws.run("cgroup", {**BASE, "pids_max": 7})
-    before, was = world.snapshot(), groups.of_process(sleeper)
+    was = groups.of_process(sleeper)
     more = {"pids_max": 9, "memory_max": "64M", "devices": ["/dev/null rw"], "processes": [sleeper], "frozen": True}
     with monkeypatch.context() as patch:
         laws.failing(patch)
-        failed = invoke("cgroup", {**BASE, **more})
-        assert "injected failure. Everything was put back as it was" in failed["msg"]
-        assert world.difference(before, world.snapshot()) == []
+        laws.puts_back("cgroup", [{**BASE, **more}])
         assert groups.of_process(sleeper) == was
         laws.run("cgroup", BASE, check=True)
     laws.remove("cgroup", BASE)
 
 
 def test_failed_creation_leaves_nothing(monkeypatch: pytest.MonkeyPatch, sleeper: int) -> None:
-    before, was = world.snapshot(), groups.of_process(sleeper)
+    was = groups.of_process(sleeper)
     laws.failing(monkeypatch)
-    failed = invoke("cgroup", {"name": "case/inner", "pids_max": 9, "memory_max": "64M", "processes": [sleeper]})
-    assert "injected failure. Everything was put back as it was" in failed["msg"]
-    assert world.difference(before, world.snapshot()) == []
+    laws.puts_back("cgroup", [{"name": "case/inner", "pids_max": 9, "memory_max": "64M", "processes": [sleeper]}])
     assert groups.of_process(sleeper) == was
 
 
@@ -553,6 +534,6 @@ def test_every_option_is_proved() -> None:
             "processes": test_processes,
             "kill": test_processes,
             "adopt": test_group_of_others_is_not_touched_without_adopt,
-            "on_drift": test_drift_is_reported_only_where_the_task_says_so,
+            "on_drift": test_drift_that_is_not_to_be_repaired,
         },
     )

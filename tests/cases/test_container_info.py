@@ -10,7 +10,7 @@ import time
 import typing as t
 
 import pytest
-from support import laws, site, world
+from support import laws, world
 
 WAIT = ["/bin/sh", "-c", "trap 'exit 3' TERM; echo 0123456789; sleep 7777 & wait"]
 BASE: dict[str, t.Any] = {"name": "case", "rootfs": "/", "overlay": "tmpfs", "command": WAIT}
@@ -52,7 +52,7 @@ def test_no_container() -> None:
 def test_running_container() -> None:
     before = time.time()
     laws.run("container", {**BASE, "memory_max": "64M", "restart_policy": "always", "env": {"COLOUR": "red"}})
-    site.until(lambda: world.sh("cat /var/lib/nsfleet/containers/case/log"))
+    world.until(lambda: world.sh("cat /var/lib/nsfleet/containers/case/log"))
     found = one()
     assert (found["name"], found["running"], found["pid"], found["restarts"]) == ("case", True, first(), 0)
     assert 0 <= found["uptime"] <= time.time() - before + 0.1  # it is rounded to a tenth
@@ -71,7 +71,7 @@ def test_running_container() -> None:
 
 def test_container_that_does_not_run() -> None:
     laws.run("container", BASE)
-    site.until(lambda: one()["log"])
+    world.until(lambda: one()["log"])
     laws.run("container", {"name": "case", "state": "stopped"})
     found = one()
     assert (found["running"], found["pid"], found["exit_code"], found["uptime"]) == (False, None, 3, 0)
@@ -96,7 +96,7 @@ def test_damaged_container_is_said_to_be_and_the_others_are_told(text: str) -> N
     laws.run("container", BASE)
     laws.run("container", {**BASE, "name": "sound", "state": "present"})
     pid = first()
-    site.until(lambda: one()["log"])
+    world.until(lambda: one()["log"])
     world.sh(f"printf '%s' '{text}' >/var/lib/nsfleet/containers/case/config.json")
     damaged, sound = told()
     assert (damaged["name"], sound["name"], sound["damaged"]) == ("case", "sound", "")
@@ -110,7 +110,7 @@ def test_damaged_container_is_said_to_be_and_the_others_are_told(text: str) -> N
 
 def test_log_bytes() -> None:
     laws.run("container", BASE)
-    site.until(lambda: one()["log"])
+    world.until(lambda: one()["log"])
     for size, end in ((0, ""), (4, "789\n"), (11, "0123456789\n"), (12, "0123456789\n")):
         (found,) = told(name="case", log_bytes=size)
         assert found["log"] == end

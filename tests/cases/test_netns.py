@@ -101,8 +101,7 @@ def test_name_that_is_part_of_another_is_another() -> None:
 def sleeper() -> t.Iterator[int]:
     """A process in a network namespace of its own."""
     process = subprocess.Popen(["unshare", "--net", "sleep", "1000"])
-    while os.readlink(f"/proc/{process.pid}/ns/net") == os.readlink("/proc/self/ns/net"):
-        pass
+    world.until(lambda: os.readlink(f"/proc/{process.pid}/ns/net") != os.readlink("/proc/self/ns/net"))
     yield process.pid
     process.kill()
     process.wait()
@@ -140,8 +139,7 @@ def test_lost_mount_is_mended(damage: str) -> None:
 def test_absent_names_the_processes_that_hold_it() -> None:
     laws.run("netns", BASE)
     holder = subprocess.Popen(["ip", "netns", "exec", "case", "sleep", "1000"])
-    while str(holder.pid) not in world.sh("ip netns pids case").split():
-        pass
+    world.until_inside(holder.pid, "case")
     options = {**BASE, "state": "absent"}
     laws.refused("netns", options, "in_use", f"{holder.pid} (sleep)")
     laws.four_steps("netns", {**options, "in_use": "leave"})
@@ -163,8 +161,7 @@ def test_absent_names_who_has_only_opened_it() -> None:
 def test_absent_kills_the_processes_that_hold_it() -> None:
     laws.run("netns", BASE)
     holder = subprocess.Popen(["ip", "netns", "exec", "case", "sleep", "1000"])
-    while str(holder.pid) not in world.sh("ip netns pids case").split():
-        pass
+    world.until_inside(holder.pid, "case")
     laws.four_steps("netns", {**BASE, "state": "absent", "in_use": "kill"})
     assert holder.wait(timeout=10) == -9
 
@@ -181,15 +178,12 @@ def test_foreign_namespace_is_not_touched_without_adopt() -> None:
 
 @pytest.mark.parametrize("policy", ["warn", "fail"])
 def test_drift_that_is_not_to_be_repaired(policy: str) -> None:
-    options = {**BASE, "sysctls": {"net.ipv4.ip_forward": 1}, "on_drift": policy}
-    laws.run("netns", options)
-    world.sh("ip -n case link set lo down && ip netns exec case sysctl -qw net.ipv4.ip_forward=0")
-    if policy == "fail":
-        laws.refused("netns", options, "drifted", "loopback is False, not True", "ip_forward")
-    else:
-        assert "loopback is False, not True" in str(laws.run("netns", options)["warnings"])
-        assert laws.run("netns", {**options, "files": {"motd": "b"}}).changed
-        assert (inside("cat /proc/sys/net/ipv4/ip_forward"), content("motd")) == ("0", "b")
+    options = {**BASE, "sysctls": {"net.ipv4.ip_forward": 1}}
+    damage = "ip -n case link set lo down && ip netns exec case sysctl -qw net.ipv4.ip_forward=0"
+    words = ["loopback is False, not True", "ip_forward"]
+    laws.drift_stays("netns", options, policy, damage, words, {"files": {"motd": "b"}})
+    assert inside("cat /proc/sys/net/ipv4/ip_forward") == "0"
+    assert os.path.exists("/etc/netns/case/motd") == (policy == "warn")
     laws.remove("netns", BASE)
 
 

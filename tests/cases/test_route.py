@@ -11,7 +11,6 @@ import typing as t
 import pytest
 from ansible_collections.nsfleet.linux.plugins.module_utils._resources.route import TABLE
 from support import lab, laws, world
-from support.invoke import invoke
 from support.laws import Case
 
 BASE = {"destination": "10.20.0.0/16", "dev": "nsbr"}
@@ -261,15 +260,10 @@ def test_route_replaced_by_hand_is_somebody_elses() -> None:
 
 @pytest.mark.parametrize("policy", ["warn", "fail"])
 def test_drift_that_is_not_to_be_repaired(policy: str) -> None:
-    options = {**BASE, "via": "10.1.0.9", "on_drift": policy}
-    laws.run("route", options)
-    world.sh("ip route replace 10.20.0.0/16 proto 110 nexthop via 10.1.0.9 weight 2 nexthop via 10.2.0.9")
-    if policy == "fail":
-        laws.refused("route", options, "drifted", "via")
-    else:
-        assert "via is ''" in str(laws.run("route", options)["warnings"])
-        assert laws.run("route", {**options, "source": "10.2.0.1"}).changed
-        assert [hop["gateway"] for hop in shown("nexthops")] == ["10.1.0.9", "10.2.0.9"], "the drift is still there"
+    options = {**BASE, "via": "10.1.0.9"}
+    damage = "ip route replace 10.20.0.0/16 proto 110 nexthop via 10.1.0.9 weight 2 nexthop via 10.2.0.9"
+    laws.drift_stays("route", options, policy, damage, ["via is ''"], {"source": "10.2.0.1"})
+    assert [hop["gateway"] for hop in shown("nexthops")] == ["10.1.0.9", "10.2.0.9"], "the drift is still there"
     laws.run("route", {**options, "state": "absent"})
     assert routes("10.20.0.0/16") == []
 
@@ -277,12 +271,8 @@ def test_drift_that_is_not_to_be_repaired(policy: str) -> None:
 def test_failure_puts_everything_back(monkeypatch: pytest.MonkeyPatch) -> None:
     world.sh("ip route add 10.20.0.0/16 proto static nexthop via 10.1.0.9 weight 2 nexthop via 10.2.0.9")
     world.sh("ip -6 route add fd00:20::/32 via fd00:1::9 proto static metric 1024")
-    before = world.snapshot()
     laws.failing(monkeypatch)
-    for options in (BASE, BASE6, {**BASE, "metric": 7}):
-        failed = invoke("route", {**options, "adopt": True})
-        assert "Everything was put back as it was" in failed["msg"]
-    assert world.difference(before, world.snapshot()) == []
+    laws.puts_back("route", [{**options, "adopt": True} for options in (BASE, BASE6, {**BASE, "metric": 7})])
     world.sh("ip route del 10.20.0.0/16; ip -6 route del fd00:20::/32")
 
 

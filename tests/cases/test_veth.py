@@ -133,8 +133,7 @@ def test_a_cable_carries_packets() -> None:
 def sleeper() -> t.Iterator[int]:
     """A process in the namespace ``left``."""
     process = subprocess.Popen(["ip", "netns", "exec", "left", "sleep", "1000"])
-    while str(process.pid) not in world.sh("ip netns pids left").split():
-        pass
+    world.until_inside(process.pid, "left")
     yield process.pid
     process.kill()
     process.wait()
@@ -256,8 +255,7 @@ def test_namespace_that_was_made_anew_does_not_lend_its_pair() -> None:
     """Numbers of namespaces and interfaces are used again, and nothing of another pair may be taken for ours."""
     laws.run("veth", BASE)
     world.sh("ip netns delete right && ip netns add right && ip -n right link add nsbr type bridge")
-    while world.exists("web0"):  # the kernel removes what was in a namespace a moment after it
-        pass
+    world.until(lambda: not world.exists("web0"))  # the kernel removes what was in a namespace a moment after it
     other = {"name": "other", "peer": {"name": "eth9", "netns": "right"}}
     laws.run("veth", other)
     laws.repaired("veth", BASE, "true")
@@ -402,17 +400,11 @@ def test_name_of_another_link_is_refused(end: str, kind: str) -> None:
 
 @pytest.mark.parametrize("policy", ["warn", "fail"])
 def test_drift_that_is_not_to_be_repaired(policy: str) -> None:
-    options = {**BASE, "mtu": 4000, "on_drift": policy}
-    laws.run("veth", options)
-    world.sh("ip link set web0 mtu 1400; ip -n right link set eth0 netns left")
-    if policy == "fail":
-        laws.refused("veth", options, "drifted", "mtu is 1400", "peer.netns is 'left'")
-    else:
-        warnings = str(laws.run("veth", options)["warnings"])
-        assert "mtu is 1400" in warnings
-        assert "peer.netns is 'left'" in warnings
-        assert laws.run("veth", {**options, "alias": "new"}).changed
-        assert (world.link("web0")["mtu"], world.link("web0")["ifalias"]) == (1400, "new")
+    damage = "ip link set web0 mtu 1400; ip -n right link set eth0 netns left"
+    words = ["mtu is 1400", "peer.netns is 'left'"]
+    laws.drift_stays("veth", {**BASE, "mtu": 4000}, policy, damage, words, {"alias": "new"})
+    assert world.link("web0")["mtu"] == 1400
+    assert (world.link("web0")["ifalias"] == "new") == (policy == "warn")
     laws.remove("veth", BASE)
 
 
@@ -423,18 +415,14 @@ def test_failure_puts_everything_back(monkeypatch: pytest.MonkeyPatch) -> None:
     options = {**BASE, **FURNISHED, "peer": {**BASE["peer"], "offloads": {"tx": False}, "rx_queues": 2}}
     laws.run("veth", options)
     world.sh("ip -n left link add web0 up type veth peer name theirs netns right && ip -n right link set theirs up")
-    before = world.snapshot()
     laws.failing(monkeypatch)
-    for changed in (
+    laws.puts_back("veth", [
         BASE,
         {**BASE, "mtu": 4000, "mac": "02:00:00:00:00:01", "addresses": ["10.2.0.1/16", "fd00::1/64"], "up": False},
         {**BASE, "peer": {"name": "eth1", "netns": "left"}},
         {**BASE, "name": "new", "peer": {"name": "eth1", "netns": "right"}},
         {**BASE, "netns": "left", "mtu": 4000, "peer": {"name": "eth1", "netns": "left"}, "adopt": True},
-    ):
-        failed = invoke("veth", changed)
-        assert "injected failure. Everything was put back as it was" in failed["msg"], failed["msg"]
-        assert world.difference(before, world.snapshot()) == [], changed
+    ])  # fmt: skip
     monkeypatch.undo()
     laws.settled("veth", options)
     laws.remove("veth", options)

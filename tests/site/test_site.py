@@ -3,13 +3,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """``make site`` and what follows it: the local inventory, by ``ip``, ``bridge``, ``nft``, ``curl``, cgroupfs and /proc.
 
-The tests are one story and run in the order of this file: check mode, the first run, a second one, damage, more and
-fewer replicas, bad input, the end.
+The tests are one story and run in the order of this file: check mode, a port that is taken, the first run, a second
+one, damage, more and fewer replicas, bad input, the end.
 """
 
 from __future__ import annotations
 
-import copy
 import json
 import os
 import re
@@ -93,6 +92,13 @@ def test_check_mode_before_the_first_run_says_much_and_does_nothing(before: dict
     output = run("site", None, "--check", "--diff")
     assert "Container" in changed(output)
     assert "+    memory_max: '67108864'" in output
+    assert left(before) == []
+
+
+def test_a_port_that_is_taken_is_refused_before_anything_is_done(before: dict[str, t.Any]) -> None:
+    message = r"services\[web\]\.publish: 0\.0\.0\.0:8081/tcp is in use on the host: 0\.0\.0\.0:8081/tcp by process "
+    with lab.service("taken", 8081, netns="") as process, pytest.raises(AssertionError, match=f"{message}{process} "):
+        run("site")
     assert left(before) == []
 
 
@@ -210,10 +216,9 @@ def doubled() -> dict[str, t.Any]:
     return variables
 
 
-def misspelt() -> dict[str, t.Any]:
-    """An option that the module does not have."""
-    container = copy.deepcopy(described()["nsfleet_services"][0]["container"])
-    return described(container={**container, "memroy_max": "1G"})
+def contained(**options: t.Any) -> dict[str, t.Any]:
+    """More options of the containers."""
+    return described(container={**described()["nsfleet_services"][0]["container"], **options})
 
 
 @pytest.mark.parametrize(
@@ -222,9 +227,10 @@ def misspelt() -> dict[str, t.Any]:
         (overlapping(), "networks[more].subnets[0]: 10.2.0.128/25 overlaps 10.2.0.0/24 of demo"),
         (described(network="dmeo"), "services[web].network: there is no network 'dmeo'; there are demo"),
         (doubled(), "services: 'web' is given twice"),
-        (misspelt(), "services[web].container: unknown option memroy_max"),
+        (contained(memroy_max="1G"), "services[web].container: unknown option memroy_max"),
+        (contained(memory_max="1X"), "services[web].container.memory_max: expected max, a percentage, or"),
     ],
-    ids=["overlap", "unknown network", "given twice", "unknown option"],
+    ids=["overlap", "unknown network", "given twice", "unknown option", "bad value"],
 )
 def test_bad_input_is_refused_before_anything_is_done(
     first_run: str, variables: dict[str, t.Any], message: str
@@ -233,17 +239,6 @@ def test_bad_input_is_refused_before_anything_is_done(
     there = world.snapshot()
     with pytest.raises(AssertionError, match=re.escape(message)):
         run("site", variables)
-    assert world.difference(there, world.snapshot()) == []
-
-
-def test_a_port_that_is_taken_is_refused_before_a_service_is_touched(first_run: str) -> None:
-    del first_run
-    there = world.snapshot()
-    with (
-        lab.service("taken", 8090, netns=""),
-        pytest.raises(AssertionError, match=r"publish\[0\]\.port: \S*8090/tcp is in use on the host"),
-    ):
-        run("site", described(publish=[{"port": 8090, "to_port": 80}]))
     assert world.difference(there, world.snapshot()) == []
 
 
@@ -258,7 +253,7 @@ def test_teardown_after_a_run_that_was_killed_leaves_nothing(before: dict[str, t
     command = [site.PLAY, os.path.join(site.ROOT, "playbooks", "site.yml"), "-i", INVENTORY]
     running = subprocess.Popen(command, env=site.environment(), stdout=subprocess.DEVNULL, start_new_session=True)
     try:
-        site.until(lambda: "web-1" in world.namespaces(), seconds=900)
+        world.until(lambda: "web-1" in world.namespaces(), seconds=900)
     finally:
         os.killpg(running.pid, signal.SIGKILL)
         running.wait()

@@ -206,6 +206,42 @@ def missing(module: str, options: Options, *words: str) -> None:
     _untouched(before, "a refused task touched the host")
 
 
+def drift_stays(module: str, options: Options, policy: str, damage: str, words: t.Sequence[str], more: Options) -> None:
+    """Drift that is not to be repaired: ``fail`` refuses the task, ``warn`` does the rest of it.
+
+    That it is still there, the caller asserts.
+
+    :param policy: value of ``on_drift``.
+    :param damage: shell command by which somebody changes the object behind our back.
+    :param words: what is said of the drift.
+    :param more: options that the task asks for afterwards, beside the others.
+    :raises AssertionError: it was not said, a refused task touched something, or the rest was not done.
+    """
+    options = {**options, "on_drift": policy}
+    run(module, options)
+    world.sh(damage)
+    if policy == "fail":
+        refused(module, options, "drifted", *words)
+        return
+    warned = run(module, options)
+    assert not warned.changed, warned["plan"]
+    for word in words:
+        assert word in str(warned["warnings"]), warned["warnings"]
+    assert run(module, {**options, **more}).changed, "what the task asks for beside the drift was not done"
+
+
+def puts_back(module: str, tasks: t.Iterable[Options]) -> None:
+    """Tasks that fail when all is done (:func:`failing`): each leaves the host as it was.
+
+    :raises AssertionError: one did not.
+    """
+    before = world.snapshot()
+    for options in tasks:
+        failed = invoke(module, options)
+        assert "injected failure. Everything was put back as it was" in failed["msg"], failed["msg"]
+        _untouched(before, f"a task that failed left something of {options}")
+
+
 def failing(monkeypatch: pytest.MonkeyPatch) -> None:
     """From now on every run of a module fails when all its steps are done, until the patch is undone."""
 

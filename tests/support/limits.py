@@ -11,8 +11,9 @@ import subprocess
 import sys
 import typing as t
 
-from support import groups, world
+from support import groups, laws, world
 from support.abilities import GROUPS_WITH, has, need
+from support.invoke import invoke
 from support.laws import Case
 
 RAM = int(world.sh("grep MemTotal /proc/meminfo").split()[1]) << 10
@@ -232,6 +233,19 @@ def reads_zero(name: str) -> bool:
     folder = groups.folder("devices.list" if groups.place("devices").version == 1 else "cgroup.procs", name)
     words = f"test ! -d {folder} || echo $$ > {folder}/cgroup.procs; exec head -c 1 /dev/zero"
     return subprocess.run(["sh", "-c", words], capture_output=True, check=False).returncode == 0
+
+
+def partition_fails(module: str, base: dict[str, t.Any]) -> None:
+    """A partition in a group above that has no processors to give away: refused, or failed with the kernel's reason."""
+    options = {**base, "cpuset_cpus": "0", "cpuset_cpus_partition": "isolated"}
+    file = f"{GROUPS_WITH}cpuset.cpus.partition"
+    if not has(file):
+        laws.refused(module, options, "cpuset_cpus_partition")
+    need(file)
+    failed = invoke(module, options)
+    assert failed.failed, failed
+    assert "cpuset" in failed["msg"], failed["msg"]
+    assert "put back" in failed["msg"], failed["msg"]
 
 
 def disk_weight(disk: str, name: str) -> Case:

@@ -9,7 +9,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 import typing as t
 
 from support import world
@@ -67,14 +66,3 @@ def snapshot() -> dict[str, t.Any]:
     """The whole host, with the kernel parameters that role host sets, for a comparison of before and after."""
     parameters = world.sh("sysctl net.ipv4.ip_forward net.ipv6.conf.all.forwarding")
     return {**world.snapshot(), "sysctls": parameters}
-
-
-def until(condition: t.Callable[[], t.Any], seconds: float = 10.0) -> None:
-    """Wait for a condition.
-
-    :raises AssertionError: it did not come.
-    """
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not come"
-        time.sleep(0.05)

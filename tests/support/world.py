@@ -9,6 +9,7 @@ import json
 import os
 import re
 import subprocess
+import time
 import typing as t
 
 from support.abilities import has
@@ -77,12 +78,28 @@ def namespaces() -> list[str]:
     return sorted(each["name"] for each in ask("ip -j netns"))
 
 
+def until(condition: t.Callable[[], t.Any], seconds: float = 60.0) -> None:
+    """Wait for a condition.
+
+    :raises AssertionError: it did not come.
+    """
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not come"
+        time.sleep(0.02)
+
+
+def until_inside(pid: int, name: str) -> None:
+    """Wait until a process is in the network namespace of a name."""
+    until(lambda: str(pid) in sh(f"ip netns pids {name}").split())
+
+
 def limit_file(process: int, controller: str, version1: str, version2: str) -> str:
     """The file of the process's control group that holds a limit, in the hierarchy that has the controller."""
     for line in sh(f"cat /proc/{process}/cgroup").splitlines():
         _number, controllers, group = line.split(":", 2)
         if controller in controllers.split(","):
-            return f"/sys/fs/cgroup/{controller}{group}/{version1}"
+            return f"/sys/fs/cgroup/{controllers}{group}/{version1}"
     return f"/sys/fs/cgroup{group}/{version2}"
 
 

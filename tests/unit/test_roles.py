@@ -9,7 +9,7 @@ import typing as t
 
 import pytest
 import yaml
-from support.roles import ROLES, example
+from support.readmes import ROLES, variables
 
 NAMES = sorted(path.name for path in ROLES.iterdir())
 
@@ -60,6 +60,6 @@ def test_readme_names_every_option(role: str) -> None:
 @pytest.mark.parametrize("role", NAMES)
 def test_example_of_the_readme_gives_options_that_there_are(role: str) -> None:
     options = entry_points(role)["main"]["options"]
-    given = example(role).variables
+    given = variables(role)
     assert [name for name in given if name not in options] == []
     assert [name for name, option in options.items() if option.get("required") and name not in given] == []

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import os
 import pathlib
 import subprocess
@@ -26,6 +25,7 @@ from ansible_collections.nsfleet.linux.plugins.module_utils._runtime import (
     bundle,
     command,
     mounts,
+    schema,
     signals,
     spec,
     state,
@@ -71,7 +71,7 @@ def test_a_container_has_six_namespaces_of_its_own_and_is_hardened() -> None:
     assert "/proc/sys" in found["linux"]["readonlyPaths"]
     assert found["hostname"] == "web"
     assert [entry["destination"] for entry in found["mounts"]][:2] == ["/proc", "/dev"]
-    spec.check(found)
+    schema.check(found)
 
 
 def test_namespaces_are_new_shared_or_joined() -> None:
@@ -175,7 +175,7 @@ def gives_back(options: Options) -> None:
     """
     container = Container({**BASE, **options})
     found = container.compose()
-    spec.check(found)
+    schema.check(found)
     for field in FIELDS:
         if field.name in options and field.read is not None:
             assert field.read(found) == container.wanted[field.name], field.name
@@ -184,12 +184,13 @@ def gives_back(options: Options) -> None:
 def test_what_would_not_be_honoured_is_refused_with_its_place() -> None:
     found = composed()
     found["linux"]["seccomp"] = {}
-    found["hooks"] = {"prestart": []}
+    found["hooks"] = {"prestart": [], "before": []}
     found["mounts"][1]["uidMappings"] = []
-    with pytest.raises(NsfleetError, match=r"not supported: linux\.seccomp, mounts\[1\]\.uidMappings, hooks"):
-        spec.check(found)
-    with pytest.raises(NsfleetError, match=r"process\.terminal"):
-        spec.check({"process": {"terminal": True}})
+    found["process"]["cwd"] = 5
+    with pytest.raises(
+        NsfleetError, match=r"process\.cwd: expected a string, got 5; not supported: linux\.seccomp, mounts"
+    ):
+        schema.check(found)
 
 
 def test_only_what_needs_another_start_makes_another_digest(tmp_path: pathlib.Path, monkeypatch: t.Any) -> None:
@@ -387,19 +388,26 @@ def test_what_is_no_signal_is_refused(words: str) -> None:
         signals.signal_name(words)
 
 
-def test_the_archive_holds_all_that_its_modules_import(tmp_path: pathlib.Path) -> None:
-    data = archive._archive(archive._sources())
-    assert data == archive._archive(archive._sources()), "the same sources make another archive"
-    path = tmp_path / "nsrun.pyz"
-    path.write_bytes(data)
-    names = zipfile.ZipFile(io.BytesIO(data)).namelist()
-    assert {f"nsrun/{name.replace('.', '/')}.py" for name in command.MODULES} <= set(names)
+def test_the_archive_of_a_monitor_holds_all_that_its_modules_import(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "monitor.pyz"
+    path.write_bytes(archive._archive(archive._sources()))
+    names = zipfile.ZipFile(path).namelist()
+    assert {f"nsrun/{name.replace('.', '/')}.py" for name in archive.MONITOR} <= set(names)
     code = "import importlib, sys; sys.path[:] = [sys.argv[1], *sys.path]\n" + "\n".join(
-        f"importlib.import_module('nsrun.{name}')" for name in command.MODULES
+        f"importlib.import_module('nsrun.{name}')" for name in archive.MONITOR
     )
     subprocess.run([sys.executable, "-I", "-S", "-c", code, str(path)], check=True, cwd="/")
-    done = subprocess.run([sys.executable, "-I", "-S", str(path), "x"], capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr) == (2, "usage: nsrun monitor NAME\n")
+
+
+def test_the_program_knows_its_commands(tmp_path: pathlib.Path) -> None:
+    path = str(tmp_path / "nsrun")
+    archive.build(path, sys.executable)
+    done = subprocess.run([path, "x"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr.partition(";")[0]) == (1, "nsrun: there is no command x")
+    told = subprocess.run([path, "help"], capture_output=True, text=True, check=True).stdout
+    for name in command.COMMANDS:
+        assert f"  {name} " in told
+        subprocess.run([path, name, "--help"], stdout=subprocess.DEVNULL, check=True)
 
 
 # --- what is known of a container --------------------------------------------------------------

@@ -16,7 +16,7 @@ from ansible_collections.nsfleet.linux.plugins.module_utils._cgroup import devic
 from ansible_collections.nsfleet.linux.plugins.module_utils._cgroup.group import Group
 from ansible_collections.nsfleet.linux.plugins.module_utils._cgroup.hierarchy import Hierarchy, Host
 from ansible_collections.nsfleet.linux.plugins.module_utils._model.errors import NsfleetError, OptionError
-from ansible_collections.nsfleet.linux.plugins.module_utils._runtime import groups, resources, spec, statistics
+from ansible_collections.nsfleet.linux.plugins.module_utils._runtime import groups, resources, schema, statistics
 from hypothesis import given
 from hypothesis import strategies as st
 from support.recorded import Recorded
@@ -233,13 +233,15 @@ def test_every_field_comes_to_its_files_or_is_refused_by_its_path(
 
 def test_every_field_of_the_specification_is_in_the_table() -> None:
     seen = {name for row, *_expected in FIELDS for name in _names(row)}
-    known = {name for name in _names(spec._RESOURCES) if name not in ("devices", "allow", "type", "access")}
+    known = {name.rstrip("!") for name in _names(schema.RESOURCES)} - {"devices", "allow", "type", "access"}
     assert known <= seen
 
 
 def _names(value: t.Any) -> t.Iterator[str]:
     for item in value if isinstance(value, list) else ():
         yield from _names(item)
+    if isinstance(value, schema.Map):
+        yield from _names(value.values)
     for name, item in value.items() if isinstance(value, dict) else ():
         yield name
         yield from _names(item)
@@ -548,19 +550,35 @@ def test_a_limit_below_what_is_in_use_is_refused_where_that_is_asked_for() -> No
 
 
 def test_a_change_of_what_there_is_not_is_refused() -> None:
-    with pytest.raises(NsfleetError, match=r"not supported: linux\.resources\.memory\.limits"):
+    with pytest.raises(NsfleetError, match=r"^linux\.resources: not supported: memory\.limits"):
         resources.update(group(2), {}, {"memory": {"limits": 1}})
 
 
-def test_unknown_resources_of_a_description_are_refused() -> None:
-    spec.check({"linux": {"resources": {"unified": {"any.thing": "1"}, "rdma": {"mlx5_1": {"hcaHandles": 1}}}}})
-    for path in ("cpu.share", "blockIO.weightDevice[0].weights", "intelRdt"):
-        section: Json = {"cpu": {"share": 1}} if path == "cpu.share" else {path: 1}
-        if path.startswith("blockIO"):
-            section = {"blockIO": {"weightDevice": [{"weights": 1}]}}
-        with pytest.raises(NsfleetError) as caught:
-            spec.check({"linux": {"resources": section}})
-        assert str(caught.value).endswith(f"linux.resources.{path}")
+@pytest.mark.parametrize(
+    ("section", "words"),
+    [
+        ({"cpu": {"share": 1}}, "not supported: cpu.share"),
+        ({"intelRdt": {}}, "not supported: intelRdt"),
+        ({"blockIO": {"weightDevice": [{"weights": 1}]}}, "not supported: blockIO.weightDevice[0].weights"),
+        ({"memory": {"limit": "1G"}}, "memory.limit: expected a whole number, got '1G'"),
+        ({"memory": 5}, "memory: expected an object, got 5"),
+        ({"hugepageLimits": [{"limit": 1}]}, "hugepageLimits[0].pageSize: it is missing"),
+    ],
+)
+def test_unknown_resources_of_a_description_are_refused(section: Json, words: str) -> None:
+    with pytest.raises(NsfleetError) as caught:
+        schema.check(section, schema.RESOURCES, "linux.resources")
+    assert words in str(caught.value)
+
+
+def test_names_that_nobody_can_know_are_no_error() -> None:
+    section = {
+        "unified": {"any.thing": "1"},
+        "rdma": {"mlx5_1": {"hcaHandles": 1}},
+        "memory": None,
+        "cpu": {"cpus": None},
+    }
+    schema.check(section, schema.RESOURCES)
 
 
 # --- where groups are -------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ import stat
 import typing as t
 
 from .._kernel import bpf
-from .._model.errors import NsfleetError
+from .._model.errors import NotHere, NsfleetError
 
 if t.TYPE_CHECKING:
     from .settings import Folder
@@ -96,10 +96,10 @@ def _named(words: str) -> str:
     try:
         info = os.stat(path)
     except OSError as error:
-        raise ValueError(f"expected a device, but {path}: {error.strerror}") from None
+        raise NotHere(f"expected a device, but {path}: {error.strerror}") from None
     kind = {stat.S_IFBLK: "b", stat.S_IFCHR: "c"}.get(stat.S_IFMT(info.st_mode))
     if kind is None:
-        raise ValueError(f"expected a device, but {path} is none")
+        raise NotHere(f"expected a device, but {path} is none")
     return f"{kind} {os.major(info.st_rdev)}:{os.minor(info.st_rdev)} {letters or 'rwm'}"
 
 

@@ -16,6 +16,9 @@ from .namespace import inside
 
 _LISTENS: t.Final = {"tcp": "0A", "udp": "07"}  # TCP_LISTEN; TCP_CLOSE: a UDP socket that is not connected
 
+#: How the link of a descriptor begins that is a socket; its inode follows (proc(5)).
+_SOCKET: t.Final = "socket:["
+
 
 class Listener(t.NamedTuple):
     """A bound socket that takes what comes from anywhere."""
@@ -26,9 +29,23 @@ class Listener(t.NamedTuple):
     inode: int
 
     def __str__(self) -> str:
-        holder = _holder(self.inode)
-        where = f"[{self.address}]" if ":" in self.address else self.address
-        return f"{where}:{self.port}/{self.protocol}" + (f" by process {holder}" if holder else "")
+        return described(self.protocol, self.address, self.port, holders().get(self.inode))
+
+
+def described(protocol: str, address: str, port: int, holder: process.Process | None) -> str:
+    """A socket as people read it."""
+    where = f"[{address}]" if ":" in address else address
+    return f"{where}:{port}/{protocol}" + (f" by process {holder}" if holder else "")
+
+
+def holders() -> dict[int, process.Process]:
+    """Inodes of sockets to a process that has them open; of those that this process may see."""
+    return {
+        int(link[len(_SOCKET) : -1]): found
+        for found in process.processes()
+        for link in _descriptors(found.pid)
+        if link.startswith(_SOCKET)
+    }
 
 
 def listeners(namespace: int) -> list[Listener]:
@@ -66,12 +83,6 @@ def _address(digits: str) -> str:
     """An address in words of four bytes, each in the order of this machine."""
     words = [int(digits[start : start + 8], 16) for start in range(0, len(digits), 8)]
     return str(ipaddress.ip_address(struct.pack(f"={len(words)}I", *words)))
-
-
-def _holder(inode: int) -> process.Process | None:
-    """The process that has the socket open, if this process may see it."""
-    link = f"socket:[{inode}]"
-    return next((found for found in process.processes() if link in _descriptors(found.pid)), None)
 
 
 def _descriptors(pid: int) -> list[str]:

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import select
@@ -139,6 +140,23 @@ def wait_for_end(pid: int, started: int | None, timeout: float) -> bool:
         return bool(select.select([handle], [], [], timeout)[0])
     finally:
         os.close(handle)
+
+
+_CLOSE_RANGE, _MARK = 436, 4  # CLOSE_RANGE_CLOEXEC
+
+
+def keep_descriptors(first: int) -> None:
+    """Hand no open file from a number on to a program that this process will execute (CVE-2024-21626).
+
+    :param first: the lowest number; those below are handed on as they are.
+    """
+    try:
+        syscall(_CLOSE_RANGE, first, 2**32 - 1, _MARK)
+    except OSError:  # before Linux 5.11
+        for name in os.listdir("/proc/self/fd"):
+            if int(name) >= first:
+                with contextlib.suppress(OSError):  # it was the one that read the directory
+                    os.set_inheritable(int(name), False)
 
 
 def reset_signals() -> None:

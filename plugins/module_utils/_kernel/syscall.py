@@ -36,6 +36,8 @@ def syscall(number: int, *arguments: t.Any) -> int:
     return call("syscall", ctypes.c_long(number), *widened)
 
 
+#: Asked once: a process that takes on another personality (personality(2)) is told of another machine.
+_MACHINE: t.Final = os.uname().machine
 #: Numbers of system calls that differ by machine; newer ones have the same number everywhere.
 _NUMBERS: t.Final = {
     "pivot_root": {"x86_64": 155, "aarch64": 41, "riscv64": 41, "ppc64le": 203, "s390x": 217, "armv7l": 218},
@@ -43,6 +45,9 @@ _NUMBERS: t.Final = {
     "rt_sigaction": {
         "x86_64": 13, "aarch64": 134, "riscv64": 134, "ppc64le": 173, "s390x": 174, "armv7l": 174,
     },
+    "keyctl": {"x86_64": 250, "aarch64": 219, "riscv64": 219, "ppc64le": 271, "s390x": 280, "armv7l": 311},
+    "ioprio_set": {"x86_64": 251, "aarch64": 30, "riscv64": 30, "ppc64le": 273, "s390x": 282, "armv7l": 314},
+    "sched_setattr": {"x86_64": 314, "aarch64": 274, "riscv64": 274, "ppc64le": 355, "s390x": 345, "armv7l": 380},
     "capset": {"x86_64": 126, "aarch64": 91, "riscv64": 91, "ppc64le": 184, "s390x": 185, "armv7l": 185},
 }  # fmt: skip
 
@@ -52,8 +57,7 @@ def number(name: str) -> int:
 
     :raises OSError: ``ENOSYS``: nobody has looked it up for this kind of machine.
     """
-    machine = os.uname().machine
     try:
-        return _NUMBERS[name][machine]
+        return _NUMBERS[name][_MACHINE]
     except KeyError:
-        raise OSError(38, f"the number of {name} is not known for {machine}") from None
+        raise OSError(38, f"the number of {name} is not known for {_MACHINE}") from None

@@ -25,6 +25,25 @@ def parameter_path(name: str) -> str:
     return "/".join(("/proc/sys", *parts))
 
 
+#: What a namespace has of its own, by the name of the namespace in ``/proc/PID/ns`` (network_namespaces(7),
+#: ipc_namespaces(7), namespaces(7), user_namespaces(7)).
+_OF_NAMESPACES = {
+    "net": ("net/",),
+    "ipc": ("kernel/msg", "kernel/sem", "kernel/shm", "fs/mqueue/"),
+    "user": ("user/",),
+}
+
+
+def namespace_of(name: str) -> str:
+    """The kind of namespace that a parameter belongs to, empty for one of the whole kernel.
+
+    :raises ValueError: it is not the name of a parameter.
+    """
+    path = parameter_path(name).removeprefix("/proc/sys/")
+    found = (kind for kind, prefixes in _OF_NAMESPACES.items() if path.startswith(prefixes))
+    return next(found, "")
+
+
 def canonical_value(value: object) -> str:
     """A value as the kernel shows it: words with one space between them.
 

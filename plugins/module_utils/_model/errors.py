@@ -18,12 +18,14 @@ class OptionError(NsfleetError):
 
     :param option: path of the option as the user wrote it, e.g. ``peer.addresses[0]``.
     :param problem: what is wrong and what was expected, without the path and without a full stop.
+    :param here: it is wrong on this host, and may be right on another one.
     """
 
-    def __init__(self, option: str, problem: str) -> None:
+    def __init__(self, option: str, problem: str, *, here: bool = False) -> None:
         super().__init__(f"{option}: {problem}" if option else problem)
         self.option = option
         self.problem = problem
+        self.here = here
 
 
 class InvalidOptions(NsfleetError):
@@ -35,6 +37,10 @@ class InvalidOptions(NsfleetError):
     def __init__(self, errors: t.Sequence[OptionError]) -> None:
         super().__init__("; ".join(str(error) for error in errors))
         self.errors = tuple(errors)
+
+
+class NotHere(ValueError):
+    """A value that names what this host does not have, such as a device; canonical forms raise it."""
 
 
 class KernelError(NsfleetError):

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import typing as t
 
-from .errors import InvalidOptions, OptionError
+from .errors import InvalidOptions, NotHere, OptionError
 
 State = dict[str, t.Any]
 Path = tuple[str, ...]
@@ -252,7 +252,7 @@ def _collect(state: State, field: Field, value: t.Any, where: str, errors: list[
         else:
             state[field.name] = field.canonical(value)
     except ValueError as error:
-        errors.append(OptionError(where, str(error)))
+        errors.append(_refusal(where, error))
 
 
 def _canonical_list(field: Field, value: t.Sequence[t.Any], where: str, errors: list[OptionError]) -> t.Any:
@@ -261,6 +261,10 @@ def _canonical_list(field: Field, value: t.Sequence[t.Any], where: str, errors: 
         try:
             field.canonical([item])
         except ValueError as error:
-            errors.append(OptionError(f"{where}[{index}]", str(error)))
+            errors.append(_refusal(f"{where}[{index}]", error))
             return []
     return field.canonical(value)
+
+
+def _refusal(where: str, error: ValueError) -> OptionError:
+    return OptionError(where, str(error), here=isinstance(error, NotHere))

@@ -113,6 +113,27 @@ _NEUTRAL: dict[str, tuple[t.Any, ...]] = {
 }
 
 
+def check(wanted: State) -> None:
+    """What can be told from the options alone.
+
+    :raises InvalidOptions: there are options that cannot be together.
+    """
+    errors = limits.check(wanted) + _doubled(wanted)
+    if errors:
+        raise InvalidOptions(errors)
+
+
+def _doubled(wanted: State) -> list[OptionError]:
+    """Raw settings for which there is also the option."""
+    given = {field.write.file: field.name for field in limits.LIMITS if field.name in wanted}
+    given.update({file: name for name, file in _FILES.items() if name in wanted})
+    return [
+        OptionError(f"settings[{file}]", f"the option {given[file]} says the same; leave one of them out")
+        for file in wanted.get("settings", ())
+        if file in given
+    ]
+
+
 class Cgroup(Resource):
     """A control group."""
 
@@ -124,9 +145,7 @@ class Cgroup(Resource):
 
     def __init__(self, options: t.Mapping[str, t.Any]) -> None:
         super().__init__(options)
-        errors = limits.check(self.wanted) + self._doubled()
-        if errors:
-            raise InvalidOptions(errors)
+        check(self.wanted)
         self.group = Group(self.name, self.host or detect())
         needed = {*self.wanted.get("controllers", ()), *limits.users(self.wanted), *self._raw_controllers()}
         if needed:
@@ -135,16 +154,6 @@ class Cgroup(Resource):
         self.origins: dict[int, list[str]] = {}
         #: What this run did to give the group more controllers.
         self.joined: list[Joined] = []
-
-    def _doubled(self) -> list[OptionError]:
-        """Raw settings for which the task also gives the option."""
-        given = {field.write.file: field.name for field in limits.LIMITS if field.name in self.wanted}
-        given.update({file: name for name, file in _FILES.items() if name in self.wanted})
-        return [
-            OptionError(f"settings[{file}]", f"the option {given[file]} says the same; leave one of them out")
-            for file in self.wanted.get("settings", ())
-            if file in given
-        ]
 
     def _raw_controllers(self) -> set[str]:
         """Controllers that raw settings need."""

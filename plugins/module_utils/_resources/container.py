@@ -20,6 +20,7 @@ import typing as t
 from .._cgroup import systemd
 from .._cgroup.group import Group
 from .._kernel import netns
+from .._kernel.sysctl import namespace_of
 from .._model.errors import InvalidOptions, KernelError, Missing, OptionError
 from .._model.field import LIVE, RESTART, Field, State, Table
 from .._model.resource import CREATE, DELETE, SET, Change, Observation, Resource, Step, flatten
@@ -28,7 +29,7 @@ from .._runtime import state as states
 from .._runtime.bundle import Bundle
 from .._runtime.spec import PATH, VERSION, Spec
 from . import container_live, limits
-from .container_fields import ASKED, DEVICES, FIELDS, NEEDED_DEVICES, sysctl_namespace, wanted_capabilities
+from .container_fields import ASKED, DEVICES, FIELDS, NEEDED_DEVICES, wanted_capabilities
 from .policy import POLICY
 
 TABLE = Table(
@@ -153,8 +154,8 @@ class Container(Resource):
             if option in self.given and spaces[kind] != "private":
                 yield OptionError(option, f"needs namespaces.{kind} to be private, not {spaces[kind]}")
         for name in self.wanted["sysctls"]:
-            kind = sysctl_namespace(name)
-            if spaces[kind] == "host":
+            kind = namespace_of(name)
+            if kind and spaces[kind] == "host":
                 yield OptionError(f"sysctls[{name}]", f"needs namespaces.{kind} not to be the host's")
         if any(self.wanted["time_offsets"].values()) and spaces["time"] != "private":
             yield OptionError("time_offsets", f"needs namespaces.time to be private, not {spaces['time']}")

@@ -15,7 +15,7 @@ import posixpath
 import typing as t
 
 from .._kernel.capability import NAMES as CAPABILITY_NAMES
-from .._kernel.sysctl import canonical_value, parameter_path
+from .._kernel.sysctl import canonical_value, namespace_of
 from .._model.field import RECREATE, RESTART, Field, State, Table
 from .._model.names import cgroup_name, container_name, netns_reference
 from .._model.quantities import between, is_digits
@@ -46,12 +46,6 @@ RLIMITS: t.Final = (
     "as", "core", "cpu", "data", "fsize", "locks", "memlock", "msgqueue", "nice", "nofile", "nproc", "rss", "rtprio",
     "rttime", "sigpending", "stack",
 )  # fmt: skip
-
-#: Kernel parameters that a container can have of its own, by the namespace that has them.
-_SYSCTLS_OF: t.Final = {
-    "net": ("net/",),
-    "ipc": ("kernel/msg", "kernel/sem", "kernel/shm", "fs/mqueue/"),
-}
 
 
 # --- canonical forms ---------------------------------------------------------
@@ -168,19 +162,12 @@ def _rlimit_number(word: str) -> int:
 
 def _sysctls(values: t.Mapping[str, t.Any]) -> State:
     for name in values:
-        path = parameter_path(str(name)).removeprefix("/proc/sys/")
-        if not any(path.startswith(prefix) for prefixes in _SYSCTLS_OF.values() for prefix in prefixes):
+        if namespace_of(str(name)) not in ("net", "ipc"):
             raise ValueError(
                 "expected parameters that a container has of its own "
                 f"(net.*, kernel.msg*, kernel.sem, kernel.shm*, fs.mqueue.*), got {name!r}"
             )
     return {str(name): canonical_value(value) for name, value in values.items()}
-
-
-def sysctl_namespace(name: str) -> str:
-    """The kind of namespace that a kernel parameter belongs to."""
-    path = parameter_path(name).removeprefix("/proc/sys/")
-    return next(kind for kind, prefixes in _SYSCTLS_OF.items() if any(path.startswith(each) for each in prefixes))
 
 
 def _seconds(value: float) -> float:

@@ -24,7 +24,7 @@ from .._model.resource import Change, flatten
 from .._runtime import groups
 from .._runtime.spec import NAMESPACE_KINDS, Spec, annotate, annotation
 from . import limits
-from .container_fields import NAMESPACES, sysctl_namespace
+from .container_fields import NAMESPACES
 
 if t.TYPE_CHECKING:
     from .._cgroup.group import Group
@@ -102,7 +102,7 @@ def _correct_mounts(state: State, pid: int) -> None:
 
 def _correct_sysctls(state: State, pid: int) -> None:
     for name in state["sysctls"]:
-        with _inside(pid, sysctl_namespace(name)):
+        with _inside(pid, sysctl.namespace_of(name)):
             state["sysctls"][name] = sysctl.read_parameter(name)
 
 
@@ -185,7 +185,7 @@ def _set_names(pid: int, spec: Spec) -> None:
 def _set_sysctl(pid: int, change: Change) -> None:
     """A parameter that disappears from the task becomes that of a new namespace, if a new one has it."""
     name, value = change.path[1], change.after
-    kind = sysctl_namespace(name)
+    kind = sysctl.namespace_of(name)
     if value is None:
         with inside_new(kind):
             value = sysctl.read_parameter(name)

@@ -18,7 +18,7 @@ import typing as t
 
 from .._cgroup import settings
 from .._kernel import files
-from .._model.errors import OptionError
+from .._model.errors import NotHere, OptionError
 from .._model.field import Field, State, Table
 from .._model.quantities import MAX, between, count_or_max, is_digits, number_set, size_or_max
 
@@ -41,8 +41,14 @@ _BLOCK_DEVICES = "/sys/dev/block"
 
 @functools.lru_cache(maxsize=1)
 def _ram() -> int:
-    """All memory of the host, in bytes."""
-    return int((files.read_text("/proc/meminfo") or "").split()[1]) << 10
+    """All memory of the host, in bytes.
+
+    :raises NotHere: it has no Linux that would tell.
+    """
+    words = (files.read_text("/proc/meminfo") or "").split()
+    if not words:
+        raise NotHere("this host does not tell how much memory it has")
+    return int(words[1]) << 10
 
 
 def _rounded(count: int | None, unit: int) -> str:
@@ -124,9 +130,9 @@ def io_device(value: str) -> str:
         try:
             info = os.stat(value)
         except OSError as error:
-            raise ValueError(f"expected a block device, but {value}: {error.strerror}") from None
+            raise NotHere(f"expected a block device, but {value}: {error.strerror}") from None
         if not stat.S_ISBLK(info.st_mode):
-            raise ValueError(f"expected a block device, but {value} is none")
+            raise NotHere(f"expected a block device, but {value} is none")
         numbers = f"{os.major(info.st_rdev)}:{os.minor(info.st_rdev)}"
     if not re.fullmatch(r"[0-9]{1,4}:[0-9]{1,7}", numbers):
         raise ValueError(f"expected the path of a block device or MAJOR:MINOR, got {value!r}")

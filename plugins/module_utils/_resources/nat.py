@@ -377,11 +377,7 @@ class Nat(Resource):
         """The observed set."""
         state = self.observed.state or {}
         shown = {"name": self.name, **self.table.shown({**state, "altered": state.get("altered") or None})}
-        shown["publications"] = sorted(
-            (_shown(Publication.parse(text), options) for text, options in state.get("publications", {}).items()),
-            key=lambda each: (":" in each["address"], each["address"], each["protocol"], Ports.parse(each["port"])),
-        )
-        return shown
+        return {**shown, "publications": shown_publications(state)}
 
 
 # --- publications ------------------------------------------------------------
@@ -408,6 +404,14 @@ def _publications(entry: State) -> t.Iterator[tuple[Publication, State]]:
             publication = Publication(entry.get("address") or ANY[6 if ":" in to else 4], part, protocol)
             localhost = entry.get("localhost", True) and publication.loops
             yield publication, {"to": to, "to_port": part.first + shift, "localhost": localhost}
+
+
+def shown_publications(state: State) -> list[State]:
+    """The publications of a state, as people read them."""
+    return sorted(
+        (_shown(Publication.parse(text), options) for text, options in state.get("publications", {}).items()),
+        key=lambda each: (":" in each["address"], each["address"], each["protocol"], Ports.parse(each["port"])),
+    )
 
 
 def _shown(publication: Publication, options: State) -> State:

@@ -2,10 +2,12 @@
 # Copyright (c) 2026, the nsfleet.linux authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The runtime as one file on the host: a zip that Python executes, made from these very files.
+"""The runtime as one file that Python executes: a zip made from these very files.
 
-A task's own files are gone when it ends, but a monitor stays. The archive's name holds a digest of its content, so that
-a new version never changes what a running monitor has open, and a second installation is a look at one file.
+There are two. A task's own files are gone when it ends, but a monitor stays: it executes itself from an archive on the
+host that holds what a monitor needs. The archive's name holds a digest of its content, so that a new version never
+changes what a running monitor has open, and a second installation is a look at one file. The other one, ``nsrun``, is
+made by ``make nsrun`` and holds all of the runtime and its command line.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import io
+import marshal
 import os
 import sys
 import typing as t
@@ -21,10 +24,55 @@ import zipfile
 from .._kernel import files
 
 DIRECTORY: t.Final = "/var/lib/nsfleet/lib"
-#: Package of this file without its last part: where all the floors are.
-_FLOORS = __name__.rpartition(".")[0].rpartition(".")[0]
+#: The package above this one: where all the floors are.
+_FLOORS = (__package__ or "").rpartition(".")[0]
 _NAME = "nsrun"
-_MAIN = f"import sys\nfrom {_NAME}._runtime import command\nsys.exit(command.main(sys.argv[1:]))\n"
+#: What a monitor needs; a test holds that nothing they import is missing.
+MONITOR: t.Final = (
+    "_cgroup.devices",
+    "_cgroup.group",
+    "_cgroup.hierarchy",
+    "_cgroup.settings",
+    "_cgroup.systemd",
+    "_cgroup.tree",
+    "_kernel.bpf",
+    "_kernel.capability",
+    "_kernel.files",
+    "_kernel.mount",
+    "_kernel.mount_api",
+    "_kernel.namespace",
+    "_kernel.path",
+    "_kernel.process",
+    "_kernel.syscall",
+    "_kernel.sysctl",
+    "_model.errors",
+    "_model.field",
+    "_model.quantities",
+    "_runtime.archive",
+    "_runtime.attributes",
+    "_runtime.birth",
+    "_runtime.bundle",
+    "_runtime.devices",
+    "_runtime.groups",
+    "_runtime.hooks",
+    "_runtime.init",
+    "_runtime.launch",
+    "_runtime.monitor",
+    "_runtime.mounts",
+    "_runtime.payload",
+    "_runtime.resources",
+    "_runtime.schema",
+    "_runtime.spec",
+    "_runtime.state",
+    "_runtime.stub",
+    "_runtime.terminal",
+    "_runtime.usernamespace",
+    "_runtime.users",
+)
+_STAY = f"import sys\nfrom {_NAME}._runtime import monitor\nmonitor.stay(sys.argv[2])\n"
+_COMMAND = f"import sys\nfrom {_NAME}._runtime import command\nsys.exit(command.main(sys.argv[1:]))\n"
+#: Floors that the program is made of.
+_PROGRAM: t.Final = ("_model", "_kernel", "_netlink", "_cgroup", "_runtime")
 
 
 def install() -> str:
@@ -53,27 +101,57 @@ def remove_unused() -> None:
 
 
 def _sources() -> dict[str, str]:
-    """File name in the archive to content, of this package and of all floors below that it imports."""
+    """File name in the monitor's archive to content. They may themselves come out of an archive: that of a task."""
     found = {}
-    for name in _modules():
+    for name in MONITOR:
         spec = t.cast("t.Any", importlib.util.find_spec(f"{_FLOORS}.{name}"))
         source = spec.loader.get_source(spec.name)
         found[f"{_NAME}/{name.replace('.', '/')}.py"] = source
-    packages = {os.path.dirname(name) for name in found} | {_NAME}
-    found.update({f"{package}/__init__.py": "" for package in packages})
-    found["__main__.py"] = _MAIN
-    return found
+    return _completed(found, _STAY)
 
 
-def _modules() -> t.Sequence[str]:
-    from . import command
-
-    return command.MODULES
+def _completed(files_: dict[str, str], main: str) -> dict[str, str]:
+    """Files, with those that make packages of their directories, and the one that is executed."""
+    packages = {os.path.dirname(name) for name in files_} | {_NAME}
+    packages |= {os.path.dirname(name) for name in packages if "/" in name}
+    return {**files_, **{f"{package}/__init__.py": "" for package in packages}, "__main__.py": main}
 
 
 def _archive(sources: t.Mapping[str, str]) -> bytes:
+    """The archive, with code that this version of Python need not compile; others find the sources beside it."""
     data = io.BytesIO()
-    with zipfile.ZipFile(data, "w", zipfile.ZIP_DEFLATED) as archive:
+    with zipfile.ZipFile(data, "w", zipfile.ZIP_STORED) as archive:
         for name in sorted(sources):
             archive.writestr(zipfile.ZipInfo(name), sources[name])
+            archive.writestr(zipfile.ZipInfo(f"{name}c"), _compiled(name, sources[name]))
     return data.getvalue()
+
+
+def _compiled(name: str, source: str) -> bytes:
+    """A source as a file of code that is not compared with it (PEP 552: flag 1, hash of 8 bytes)."""
+    code = compile(source, name, "exec", dont_inherit=True, optimize=2)
+    return importlib.util.MAGIC_NUMBER + (1).to_bytes(4, "little") + bytes(8) + marshal.dumps(code)
+
+
+def build(path: str, python: str = "/usr/bin/python3") -> None:
+    """Write the program.
+
+    :param path: of the new file.
+    :param python: the interpreter that executes it.
+    """
+    floors = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    found = {}
+    for floor in _PROGRAM:
+        for folder, _folders, names in os.walk(os.path.join(floors, floor)):
+            for name in names:
+                if name.endswith(".py"):
+                    place = os.path.join(folder, name)
+                    with open(place, encoding="utf-8") as file:
+                        found[f"{_NAME}/{os.path.relpath(place, floors)}"] = file.read()
+    content = f"#!{python} -IS\n".encode() + _archive(_completed(found, _COMMAND))
+    os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
+    files.write_whole(os.path.abspath(path), content, 0o755)
+
+
+if __name__ == "__main__":
+    build(*sys.argv[1:])

@@ -22,7 +22,8 @@ import typing as t
 
 from .._kernel import files
 from .._model.errors import NsfleetError
-from .spec import Spec, annotation, check, fixed
+from .schema import check
+from .spec import Spec, annotation, fixed
 
 DIRECTORY: t.Final = "/var/lib/nsfleet/containers"
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import typing as t
 
 from .._cgroup.group import OURS, Group
-from .._model.errors import OptionError
+from .._model.errors import NsfleetError, OptionError
 from . import resources
 from .spec import annotate, annotation
 
@@ -245,3 +245,17 @@ def remove_empty() -> None:
     group = Group(_MONITORS)
     if group.exists and group.wait_empty(1.0):
         group.remove()
+
+
+def below(group: Group, name: str) -> Group:
+    """A group below a container's own, for one of its processes.
+
+    :param name: relative path.
+    :raises NsfleetError: it leads out of the container's group, or there is none.
+    """
+    if ".." in name.split("/"):
+        raise NsfleetError(f"--cgroup: {name}: expected a path below the container's own group")
+    found = Group(f"{group.path}/{name.strip('/')}".rstrip("/"), group.host)
+    if not found.exists:
+        raise NsfleetError(f"--cgroup: {name}: there is no such group below the container's own")
+    return found

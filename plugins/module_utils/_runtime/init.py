@@ -2,15 +2,16 @@
 # Copyright (c) 2026, the nsfleet.linux authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a container's first process does between its birth and its payload.
+"""What a process of a container does between its birth and its payload.
 
-Everything was looked up, opened and checked before (:mod:`.launch`). Here are system calls only: no import, no look-up
+Everything was looked up, opened and checked before (:mod:`.birth`). Here are system calls only: no import, no look-up
 of a name, no library, since whatever would be loaded after the change of root is the container's. Imports are shut off
 to make sure of that.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import socket
@@ -18,10 +19,14 @@ import sys
 import typing as t
 
 from .._kernel import capability, mount_api, namespace, path, process
-from .._kernel.syscall import call
-from . import devices, mounts
+from .._kernel.syscall import call, number, syscall
+from . import devices, hooks, mounts, terminal
 
 _PR_SET_DUMPABLE, _PR_SET_KEEPCAPS, _PR_SET_NO_NEW_PRIVS = 4, 8, 38
+_JOIN_SESSION_KEYRING = 1
+#: Messages to the parent: hooks are to run now; all is ready for the payload.
+HOOKS: t.Final = b"hooks"
+READY: t.Final = b"ready"
 
 
 class Setup:
@@ -35,7 +40,7 @@ class Setup:
         self.protected: t.Sequence[str] = ()
         self.host_nodes: dict[str, int] = {}
         self.new_cgroup_namespace = False
-        self.sysctls: dict[str, str] = {}
+        self.sysctls: dict[str, str] = {}  #: by their path in /proc/sys
         self.hostname = ""
         self.domainname = ""
         self.cwd = "/"
@@ -46,24 +51,48 @@ class Setup:
         self.no_new_privileges = True
         self.arguments: tuple[str, ...] = ()
         self.environment: dict[str, str] = {}
-        self.output = -1  #: where standard output and standard error go
+        self.standard: tuple[int | None, int | None, int | None] = (None, None, None)
+        self.console: terminal.Console | None = None
+        self.keyring = ""  #: name of its session keyring; empty: it keeps the caller's
+        self.personality = -1
+        self.label: bytes = b""  #: for the security module, at the execution of the payload
+        self.label_file: tuple[str, ...] = ()  #: where it is written, below ``/proc/self``
+        self.label_descriptor = -1
+        self.hooks_inside: t.Sequence[t.Mapping[str, t.Any]] = ()  #: createContainer
+        self.hooks_at_start: t.Sequence[t.Mapping[str, t.Any]] = ()  #: startContainer
+        self.state: tuple[bytes, bytes] = (b"", b"")  #: the container's state as JSON, before and after its pid
+        self.gate: socket.socket | None = None  #: where somebody says when the payload is to be executed
         self.stub: int | None = None
 
 
-def begin(setup: Setup, hear: int, tell: int) -> t.NoReturn:
-    """Be the first process of a container; never returns.
+class Step(t.NamedTuple):
+    """What is done, under the name that an error message gives it; without a function: wait for the parent."""
+
+    doing: str
+    function: t.Callable[[Setup], None] | None = None
+    message: bytes = b""
+
+
+Steps = t.Sequence[Step]
+
+
+def begin(setup: Setup, hear: int, tell: int, steps: Steps) -> t.NoReturn:
+    """Be a new process of a container; never returns.
 
     :param hear: descriptor that brings one byte when to go on; its end means that the parent died.
-    :param tell: descriptor for messages to the parent: ``ready``, or a line that says what failed.
+    :param tell: descriptor for messages to the parent: one of the steps', or a line that says what failed.
     """
     doing = "begin"
     try:
         sys.meta_path.clear()
-        for doing, step in _STEPS:
-            if step is None:
-                _pause(hear, tell, doing)
+        for each in steps:
+            doing = each.doing
+            if each.function is not None:
+                each.function(setup)
+            elif each.message != READY or setup.gate is None:
+                _pause(hear, tell, each.message)
             else:
-                step(setup)
+                _wait_at_gate(setup.gate, tell)
         doing = "command"
         _execute(setup)
     except BaseException as error:  # there is nobody above who could handle it
@@ -74,20 +103,45 @@ def begin(setup: Setup, hear: int, tell: int) -> t.NoReturn:
         os._exit(127)
 
 
-def _pause(hear: int, tell: int, message: str) -> None:
+def _pause(hear: int, tell: int, message: bytes) -> None:
     if message:
-        os.write(tell, message.encode())
-    if not os.read(hear, 1):
+        os.write(tell, message)
+    if os.read(hear, 1) != b"1":
         os._exit(1)
+
+
+def _wait_at_gate(gate: socket.socket, tell: int) -> None:
+    """The container is created. Whoever starts it connects, and is from then on the one who is told what fails."""
+    os.write(tell, READY)
+    os.close(tell)  # its end tells the parent that nothing more will come
+    connection, _address = gate.accept()
+    gate.close()
+    fd = connection.detach()
+    if fd == tell:
+        os.set_inheritable(fd, True)
+    else:
+        os.dup2(fd, tell)
+        os.close(fd)
 
 
 def _isolate(setup: Setup) -> None:
     """Nobody may look into this process, which is still half the host's."""
     call("prctl", _PR_SET_DUMPABLE, 0, 0, 0, 0)
     os.setsid()
+    if setup.keyring:
+        _join_keyring(setup.keyring)
     if setup.new_cgroup_namespace:
         namespace.unshare("cgroup")
     os.umask(0)
+
+
+def _join_keyring(name: str) -> None:
+    """Keys of the caller's session are none of the container's (keyctl(2)); a kernel without keys has none to see."""
+    try:
+        syscall(number("keyctl"), _JOIN_SESSION_KEYRING, name.encode())
+    except OSError as error:
+        if error.errno not in (errno.ENOSYS, errno.EPERM, errno.EDQUOT):
+            raise
 
 
 def _attach_root(setup: Setup) -> None:
@@ -120,8 +174,7 @@ def _set_sysctls(setup: Setup) -> None:
         return
     proc = mount_api.new_filesystem("proc", {})
     for name, value in setup.sysctls.items():
-        place = os.path.join("sys", *name.split("/"))
-        fd = path.open_in(proc, place, os.O_WRONLY, follow=False)
+        fd = path.open_in(proc, name.removeprefix("/proc/"), os.O_WRONLY, follow=False)
         try:
             os.write(fd, value.encode())
         except OSError as error:
@@ -145,11 +198,32 @@ def _name_host(setup: Setup) -> None:
         call("setdomainname", setup.domainname.encode(), len(setup.domainname))
 
 
-def _connect_output(setup: Setup) -> None:
-    null = os.open("/dev/null", os.O_RDONLY)
-    os.dup2(null, 0)
-    os.dup2(setup.output, 1)
-    os.dup2(setup.output, 2)
+def _run_hooks_inside(setup: Setup) -> None:
+    hooks.run(setup.hooks_inside, _state(setup))
+
+
+def _run_hooks_at_start(setup: Setup) -> None:
+    hooks.run(setup.hooks_at_start, _state(setup))
+
+
+def _state(setup: Setup) -> bytes:
+    before, after = setup.state
+    return b"%s%d%s" % (before, os.getpid(), after)
+
+
+def _connect_files(setup: Setup) -> None:
+    """Standard input, output and error: the terminal, what the caller gives, or nothing."""
+    if setup.console is not None:
+        slave = terminal.open_terminal(setup.console, setup.uid)
+        if setup.root is not None:
+            terminal.make_console(slave)
+        terminal.control(slave)
+        return
+    for standard, given in enumerate(setup.standard):
+        fd = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC) if given is None else given
+        os.dup2(fd, standard)
+        if given is None:
+            os.close(fd)
 
 
 def _become_user(setup: Setup) -> None:
@@ -172,7 +246,20 @@ def _enter_directory(setup: Setup) -> None:
     os.getcwd()  # ENOENT where it is not reachable from the root
 
 
+def _open_label(setup: Setup) -> None:
+    """The file for the label, in a ``/proc`` of our own: the container's may be anything (CVE-2019-16884)."""
+    if setup.label:
+        proc = mount_api.new_filesystem("proc", {})
+        pid = os.readlink("self", dir_fd=proc)
+        setup.label_descriptor = path.open_in(proc, os.path.join(pid, *setup.label_file), os.O_WRONLY, follow=False)
+        os.close(proc)
+
+
 def _finish(setup: Setup) -> None:
+    if setup.label_descriptor >= 0:
+        os.write(setup.label_descriptor, setup.label)
+    if setup.personality >= 0:
+        call("personality", setup.personality)
     if setup.no_new_privileges:
         call("prctl", _PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     process.reset_signals()
@@ -198,20 +285,37 @@ def _execute(setup: Setup) -> None:
     os.execve(setup.stub, setup.arguments, setup.environment)
 
 
-#: What is done, under the name that an error message gives it; without a function: wait for the parent.
-_STEPS: t.Final[tuple[tuple[str, t.Callable[[Setup], None] | None], ...]] = (
-    ("", None),
-    ("isolate the first process", _isolate),
-    ("rootfs", _attach_root),
-    ("mounts", _attach_mounts),
-    ("devices and masked paths", _make_devices),
-    ("sysctls", _set_sysctls),
-    ("change root", _change_root),
-    ("hostname", _name_host),
-    ("output", _connect_output),
-    ("user and capabilities", _become_user),
-    ("cwd", _enter_directory),
-    ("no_new_privs", _finish),
-    ("command", _find_command),
-    ("ready", None),
+_WAIT = Step("")
+_AS_WHOM: t.Final = (
+    Step("user and capabilities", _become_user),
+    Step("cwd", _enter_directory),
+    Step("no_new_privs", _finish),
+    Step("command", _find_command),
+)
+#: The first process of a container.
+FIRST: t.Final[Steps] = (
+    _WAIT,
+    Step("isolate the first process", _isolate),
+    Step("rootfs", _attach_root),
+    Step("mounts", _attach_mounts),
+    Step("devices and masked paths", _make_devices),
+    Step("sysctls", _set_sysctls),
+    Step("hooks", None, HOOKS),
+    Step("hooks.createContainer", _run_hooks_inside),
+    Step("security label", _open_label),
+    Step("change root", _change_root),
+    Step("hostname", _name_host),
+    Step("standard input and output", _connect_files),
+    *_AS_WHOM,
+    Step("ready", None, READY),
+    Step("hooks.startContainer", _run_hooks_at_start),
+)
+#: A further one, which joins it.
+FURTHER: t.Final[Steps] = (
+    _WAIT,
+    Step("isolate the process", _isolate),
+    Step("security label", _open_label),
+    Step("standard input and output", _connect_files),
+    *_AS_WHOM,
+    Step("ready", None, READY),
 )

@@ -2,36 +2,24 @@
 # Copyright (c) 2026, the nsfleet.linux authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The start of a container, from its bundle to a running process.
-
-Three processes take part::
-
-    parent        looks up, opens and checks everything; waits for the others; stays as the container's parent
-    intermediate  joins namespaces, builds the root, gives birth, and ends
-    first process finishes its own inside (:mod:`.init`) and becomes the payload
-
-The intermediate is needed because joining a namespace cannot be undone, and because a process joins a process or time
-namespace only for its children. The first process is its sibling (CLONE_PARENT), so the parent is told how it ends.
-"""
+"""The start of a container, from its bundle to a running process: its namespaces, its root, its first process."""
 
 from __future__ import annotations
 
 import os
-import resource
-import signal
-import struct
+import socket
 import typing as t
 
-from .._kernel import capability, mount, mount_api, namespace, process
-from .._kernel.syscall import call
+from .._kernel import mount, mount_api, namespace, process
+from .._kernel.sysctl import parameter_path
 from .._model.errors import NsfleetError
-from . import devices, init, stub, usernamespace, users
+from . import devices, hooks, init, payload, usernamespace, users
+from .birth import Birth
 from .mounts import prepare_mount
-from .spec import NAMESPACE_KINDS, annotation
+from .spec import NAMESPACE_KINDS, Spec, annotation
 
 if t.TYPE_CHECKING:
     from .._cgroup.group import Group
-    from .bundle import Bundle
 
 #: Kinds that the first process is born into; the others it joins by another way.
 _BORN_INTO = ("pid", "uts", "ipc", "net")
@@ -39,49 +27,56 @@ _BORN_INTO = ("pid", "uts", "ipc", "net")
 _OWNED_BY = {"sysfs": "net", "mqueue": "ipc"}
 
 
-#: How the runtime-spec writes a resource limit that is none.
-_UNLIMITED = 2**64 - 1
+class Place(t.Protocol):
+    """Where a container is on disk."""
+
+    @property
+    def directory(self) -> str:
+        """The bundle: sources of mounts, and the private layer, are relative to it."""
+
+    @property
+    def stage(self) -> str:
+        """An empty directory in which the root is put together, seen by the container only."""
+
+    @property
+    def spec(self) -> Spec:
+        """Its description."""
 
 
-class Launch:
+class Launch(Birth):
     """One start of one container.
 
-    :param bundle: the container's bundle.
+    :param place: the container's bundle.
     :param group: the control group that its processes are to be in, if any.
-    :param output: descriptor for standard output and standard error.
+    :param standard: descriptors of standard input, output and error; ``None``: ``/dev/null`` of the container.
+    :param gate: socket on which the first process waits for the word to execute the payload; without it, it does so
+        at once.
+    :param state: of the container, as JSON, before and after the pid of its first process; for hooks.
     """
 
-    def __init__(self, bundle: Bundle, group: Group | None, output: int) -> None:
-        self.bundle = bundle
-        self.spec = bundle.spec
-        self.group = group
-        self.linux: dict[str, t.Any] = self.spec.get("linux", {})
-        self.process: dict[str, t.Any] = self.spec["process"]
+    STEPS = init.FIRST
+
+    def __init__(
+        self,
+        place: Place,
+        group: Group | None,
+        standard: tuple[int | None, int | None, int | None],
+        gate: socket.socket | None = None,
+        state: tuple[bytes, bytes] = (b"{}", b""),
+    ) -> None:
+        super().__init__(place.spec["process"], group, standard)
+        self.place = place
+        self.spec = place.spec
+        self.linux: dict[str, t.Any] = self.spec.get("linux") or {}
+        self.hooks: dict[str, t.Any] = self.spec.get("hooks") or {}
+        self.mappings = self.linux.get("uidMappings") or (), self.linux.get("gidMappings") or ()
         self.new: set[str] = set()  #: kinds of namespaces to be made
-        self.joined: dict[str, int] = {}  #: descriptors of those to be joined
-        self.user_namespace: int | None = None
-        self.setup = init.Setup()
-        self.setup.output = output
+        self.setup.gate = gate
+        self.setup.state = state
 
-    def start(self) -> int:
-        """Start the container.
-
-        :returns: pid of its first process, a child of the caller.
-        :raises NsfleetError: it could not be started; nothing of it is left running.
-        :raises OSError: this host cannot.
-        """
-        try:
-            self._prepare()
-            return self._bring_up()
-        finally:
-            self._close()
-
-    def _close(self) -> None:
-        """Let go of what was opened for the container, since its parent goes on."""
-        opened = {*self.joined.values(), *self.setup.host_nodes.values(), self.setup.stub, self.user_namespace}
-        for fd in opened.union(entry.descriptor for entry in self.setup.mounts):
-            if fd is not None:
-                os.close(fd)
+    def _opened(self) -> set[int | None]:
+        mounted = {entry.descriptor for entry in self.setup.mounts}
+        return super()._opened() | set(self.setup.host_nodes.values()) | mounted
 
     # --- preparation -------------------------------------------------------------
 
@@ -93,7 +88,7 @@ class Launch:
         self._prepare_process()
 
     def _find_namespaces(self) -> None:
-        for entry in self.linux.get("namespaces", ()):
+        for entry in self.linux.get("namespaces") or ():
             kind = NAMESPACE_KINDS[entry["type"]]
             if not entry.get("path"):
                 self.new.add(kind)
@@ -105,44 +100,36 @@ class Launch:
 
     def _user_namespace(self) -> int | None:
         if "user" in self.joined:
+            self.mappings = usernamespace.mappings_of(self.joined["user"])
             return self.joined["user"]
-        if "user" not in self.new:
-            return None
-        return usernamespace.make(self.linux.get("uidMappings", ()), self.linux.get("gidMappings", ()))
+        return usernamespace.make(*self.mappings) if "user" in self.new else None
 
     def _prepare_files(self) -> None:
         setup = self.setup
         setup.read_only = bool(self.spec["root"].get("readonly"))
-        for entry in self.spec.get("mounts", ()):
-            setup.mounts.append(prepare_mount(entry, self.bundle.directory))
+        for entry in self.spec.get("mounts") or ():
+            setup.mounts.append(prepare_mount(entry, self.place.directory))
             setup.mounts[-1].prepare(self.user_namespace)
-        setup.masked = self.linux.get("maskedPaths", ())
-        setup.protected = self.linux.get("readonlyPaths", ())
+        setup.masked = self.linux.get("maskedPaths") or ()
+        setup.protected = self.linux.get("readonlyPaths") or ()
         if self.user_namespace is not None:
             devices.open_host_nodes(setup.host_nodes)
 
     def _prepare_process(self) -> None:
-        setup, process_ = self.setup, self.process
+        setup = self.setup
         setup.new_cgroup_namespace = "cgroup" in self.new
-        setup.sysctls = {name.replace(".", "/"): value for name, value in self.linux.get("sysctl", {}).items()}
+        sysctls = self.linux.get("sysctl") or {}
+        setup.sysctls = {parameter_path(name): value for name, value in sysctls.items()}
         if "uts" in self.new:
             setup.hostname, setup.domainname = self.spec.get("hostname", ""), self.spec.get("domainname", "")
-        setup.cwd = process_["cwd"]
-        setup.arguments = tuple(process_["args"])
-        setup.environment = dict(word.partition("=")[::2] for word in process_.get("env", ()))
-        setup.no_new_privileges = bool(process_.get("noNewPrivileges"))
-        self._prepare_user()
-        setup.capabilities = {
-            kind: capability.mask(process_.get("capabilities", {}).get(kind, ()))
-            for kind in ("bounding", "effective", "permitted", "inheritable", "ambient")
-        }
+        setup.hooks_inside = self.hooks.get("createContainer") or ()
+        setup.hooks_at_start = self.hooks.get("startContainer") or ()
+        payload.prepare(setup, self.process, self.linux)
+        self._look_up_user()
 
-    def _prepare_user(self) -> None:
-        setup, user = self.setup, self.process["user"]
-        setup.uid, setup.gid = user["uid"], user["gid"]
-        setup.groups = user.get("additionalGids", ())
-        setup.umask = user.get("umask", 0o022)
-        name, groups = annotation(self.spec, "user"), annotation(self.spec, "groups")
+    def _look_up_user(self) -> None:
+        """Names of a user and of groups are the container's own."""
+        setup, name, groups = self.setup, annotation(self.spec, "user"), annotation(self.spec, "groups")
         if name or groups:
             root = self._open_root()
             try:
@@ -158,129 +145,29 @@ class Launch:
         except OSError as error:
             raise NsfleetError(f"rootfs: {path}: {error.strerror}") from error
 
-    # --- the start ---------------------------------------------------------------
-
-    def _bring_up(self) -> int:
-        """Let the other processes begin, and bring them to the payload.
-
-        :returns: pid of the first process.
-        """
-        hear, say = os.pipe()
-        listen, tell = os.pipe()
-        try:
+    def _at_hooks(self, pid: int) -> bytes:
+        """Namespaces are there, and all mounts, but the root is not changed yet."""
+        before, after = self.setup.state
+        for point in ("prestart", "createRuntime"):
             try:
-                self._prepare_stub(tell)
-                intermediate = os.fork()
-                if intermediate == 0:
-                    self._intermediate(hear, tell, (say, listen))
-            finally:
-                os.close(hear)
-                os.close(tell)
-            return self._accompany(intermediate, listen, say)
-        finally:
-            os.close(listen)
-            os.close(say)
-
-    def _prepare_stub(self, tell: int) -> None:
-        uids, gids = self.linux.get("uidMappings", ()), self.linux.get("gidMappings", ())
-        try:
-            owner = usernamespace.on_host(uids, self.setup.uid), usernamespace.on_host(gids, self.setup.gid)
-        except KeyError as error:
-            raise NsfleetError(f"user: id {error} is not mapped into the user namespace") from error
-        os.fchown(self.setup.output, *owner)  # so that the payload can open /dev/stdout again
-        os.set_inheritable(tell, True)
-        self.setup.stub = stub.open_stub(tell, owner)
-
-    def _accompany(self, intermediate: int, listen: int, say: int) -> int:
-        """Bring the first process through its stages, from outside."""
-        told = os.read(listen, 4096)
-        os.waitpid(intermediate, 0)
-        if not told.startswith(b"pid "):
-            raise NsfleetError(told.decode() or "the intermediate process died")
-        pid = int(told[4:])
-        try:
-            self._place(pid)
-            os.write(say, b"1")
-            told = os.read(listen, 4096)
-            if told != b"ready":
-                raise NsfleetError(told.decode() or "the first process died")
-            os.write(say, b"1")
-            told = os.read(listen, 4096)
-            if told:
-                raise NsfleetError(self._not_executed(told))
-        except (OSError, NsfleetError):
-            process.send_signal(pid, process.start_time(pid), signal.SIGKILL)
-            os.waitpid(pid, 0)
-            raise
-        return pid
-
-    def _not_executed(self, told: bytes) -> str:
-        if len(told) != 4:
-            return told.decode()
-        words = os.strerror(struct.unpack("=I", told)[0])
-        return f"command: {self.process['args'][0]!r} cannot be executed: {words}"
-
-    def _place(self, pid: int) -> None:
-        """What only a process with all rights can do for the new one."""
-        if self.group is not None:
-            self.group.enter(pid)
-        for entry in self.process.get("rlimits", ()):
-            self._set_rlimit(pid, entry)
-        score = self.process.get("oomScoreAdj")
-        if score is not None:
-            try:
-                with open(f"/proc/{pid}/oom_score_adj", "w", encoding="ascii") as file:
-                    file.write(str(score))
-            except OSError as error:
-                raise NsfleetError(f"oom_score_adj: {score}: {error.strerror}") from error
-
-    @staticmethod
-    def _set_rlimit(pid: int, entry: t.Mapping[str, t.Any]) -> None:
-        number = getattr(resource, entry["type"])
-        soft, hard = (resource.RLIM_INFINITY if entry[word] >= _UNLIMITED else entry[word] for word in ("soft", "hard"))
-        try:
-            resource.prlimit(pid, number, (soft, hard))
-        except (OSError, ValueError) as error:
-            name = entry["type"].replace("RLIMIT_", "").lower()
-            raise NsfleetError(f"rlimits[{name}]: {soft}:{hard}: {error}") from error
+                hooks.run(self.hooks.get(point) or (), b"%s%d%s" % (before, pid, after))
+            except hooks.Failed as error:
+                raise NsfleetError(f"hooks.{point}: {error}") from error
+        return b"1"
 
     # --- the intermediate process --------------------------------------------------
-
-    def _intermediate(self, hear: int, tell: int, ends: t.Iterable[int]) -> t.NoReturn:
-        """Be the intermediate process.
-
-        :param ends: descriptors of the parent's ends of the pipes.
-        """
-        try:
-            for fd in ends:
-                os.close(fd)
-            pid = self._give_birth()
-            if pid == 0:
-                init.begin(self.setup, hear, tell)
-            os.write(tell, f"pid {pid}".encode())
-        except BaseException as error:  # there is nobody above who could handle it
-            words = f"{error.strerror}" if isinstance(error, OSError) else str(error)
-            os.write(tell, f"{self._doing}: {words}".encode(errors="backslashreplace")[:4000])
-        finally:  # even if whoever would be told is dead
-            os._exit(0)
-
-    _doing = "start"
 
     def _give_birth(self) -> int:
         flags = process.CLONE_PARENT
         for kind in _BORN_INTO:
             if kind in self.new:
                 flags |= namespace.FLAGS[kind]
-        for kind in ("net", "ipc", "uts", "pid", "cgroup"):
-            if kind in self.joined:
-                self._doing = f"namespaces.{kind}: join"
-                call("setns", self.joined[kind], namespace.FLAGS[kind])
+        self._join(("net", "ipc", "uts", "pid", "cgroup"))
         self._enter_time()
         if "mnt" in self.new:
             self._build_root()
-        elif "mnt" in self.joined:
-            self._doing = "namespaces.mount: join"
-            call("setns", self.joined["mnt"], namespace.FLAGS["mnt"])
+        else:
+            self._join(("mnt",))
         if self.user_namespace is not None:
             flags |= namespace.FLAGS["mnt"] if "mnt" in self.new else 0
             self._enter_user()
@@ -288,27 +175,18 @@ class Launch:
         return process.clone(flags)
 
     def _enter_time(self) -> None:
-        if "time" in self.joined:
-            self._doing = "namespaces.time: join"
-            call("setns", self.joined["time"], namespace.FLAGS["time"])
+        self._join(("time",))
         if "time" not in self.new:
             return
         self._doing = "namespaces.time"
         namespace.unshare("time")
         lines = [
             f"{clock} {offset.get('secs', 0)} {offset.get('nanosecs', 0)}\n"
-            for clock, offset in self.linux.get("timeOffsets", {}).items()
+            for clock, offset in (self.linux.get("timeOffsets") or {}).items()
         ]
         if lines:
             with open("/proc/self/timens_offsets", "w", encoding="ascii") as file:
                 file.write("".join(lines))
-
-    def _enter_user(self) -> None:
-        self._doing = "namespaces.user: join"
-        call("setns", self.user_namespace, namespace.FLAGS["user"])
-        os.setgroups(())
-        os.setresgid(0, 0, 0)
-        os.setresuid(0, 0, 0)
 
     # --- the root ------------------------------------------------------------------
 
@@ -317,13 +195,14 @@ class Launch:
         self._doing = "rootfs"
         namespace.unshare("mnt")
         mount.mount("", "/", mount.MS_REC | _PROPAGATIONS[self.linux.get("rootfsPropagation") or "rslave"])
-        stage = self.bundle.stage
+        stage = self.place.stage
         target = os.open(stage, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         mount_api.attach(mount_api.new_filesystem("tmpfs", {"mode": "0700"}), target)
         # The first process finds the place as its working directory: in a user namespace it may not walk there.
         place = os.path.join(stage, "root")
         os.mkdir(place)
         os.chdir(place)
+        self._doing = f"rootfs: {self.spec['root']['path']}"
         tree = mount_api.clone_tree(self.spec["root"]["path"])
         if self.user_namespace is not None and annotation(self.spec, "idmap"):
             self._doing = f"idmap: show the files of {self.spec['root']['path']} with other owners"
@@ -337,18 +216,18 @@ class Launch:
 
     def _overlay(self, tree: int, where: str) -> int:
         """A private writable layer over the shared tree. Layers are named by descriptors: no path, no quoting."""
-        stage = self.bundle.stage
+        stage = self.place.stage
         lower = os.path.join(stage, "lower")
         os.mkdir(lower)
         mount_api.attach(tree, os.open(lower, os.O_PATH | os.O_CLOEXEC))
-        base = stage if where == "tmpfs" else self.bundle.directory
+        base = stage if where == "tmpfs" else self.place.directory
         options: dict[str, str | None] = {"lowerdir": f"/proc/self/fd/{tree}"}
         for name in ("upper", "work"):
             folder = os.path.join(base, name)
             if where == "tmpfs":
                 os.mkdir(folder, 0o755)
             options[f"{name}dir"] = f"/proc/self/fd/{os.open(folder, os.O_PATH | os.O_CLOEXEC)}"
-        uids, gids = self.linux.get("uidMappings", ()), self.linux.get("gidMappings", ())
+        uids, gids = self.mappings
         if uids:
             os.chown(os.path.join(base, "upper"), usernamespace.on_host(uids, 0), usernamespace.on_host(gids, 0))
         return mount_api.new_filesystem("overlay", options)

@@ -98,16 +98,8 @@ def _leave(bundle: Bundle) -> None:
     log = os.open(os.path.join(bundle.directory, "monitor.log"), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     for standard, fd in ((0, null), (1, log), (2, log)):
         os.dup2(fd, standard)
-    _keep_to_itself()
+    process.keep_descriptors(3)
     groups.leave_session()
-
-
-def _keep_to_itself() -> None:
-    """Hand no descriptor of the caller on, neither to the payload nor to the monitor that stays (CVE-2024-21626)."""
-    for name in os.listdir("/proc/self/fd"):
-        if int(name) > 2:
-            with contextlib.suppress(OSError):  # it was the one that read the directory
-                os.set_inheritable(int(name), False)
 
 
 def _start_and_stay(bundle: Bundle, writing: int) -> None:
@@ -129,7 +121,7 @@ def _start(bundle: Bundle, restarts: int) -> None:
     known = state.State(monitor=me, boot=process.boot_id(), since=state.now(), restarts=restarts)
     state.save(bundle.name, known)
     try:
-        pid = Launch(bundle, groups.make(bundle.spec), output).start()
+        pid = Launch(bundle, groups.make(bundle.spec), (None, output, output)).start()
     except (NsfleetError, OSError) as error:
         groups.remove(bundle.spec)
         state.save(bundle.name, known._replace(error=str(error)))

@@ -40,6 +40,11 @@ _IGNORED: t.Final = frozenset({"defaults", "async", "norelatime", "nostrictatime
 _AT_THEIR_PLACE: t.Final = frozenset({"proc", "sysfs", "devpts", "mqueue", "cgroup", "cgroup2"})
 
 
+def known_options() -> list[str]:
+    """All options that mean the same for every file system, sorted."""
+    return sorted({*_ATTRIBUTES, *_PROPAGATION, *_IGNORED, "bind", "rbind", "idmap"})
+
+
 class Options(t.NamedTuple):
     """What the options of one mount mean."""
 

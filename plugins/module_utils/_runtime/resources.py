@@ -17,7 +17,7 @@ import typing as t
 
 from .._cgroup import settings
 from .._model.errors import KernelError, NsfleetError, OptionError
-from .spec import check_resources
+from .schema import RESOURCES, check
 
 if t.TYPE_CHECKING:
     from .._cgroup import devices
@@ -546,7 +546,7 @@ def update(group: Group, resources: Resources, changes: Resources, ours: bool = 
     :returns: the section as it is now.
     :raises NsfleetError: a value makes no sense, or the kernel refused; by the path of the field.
     """
-    check_resources(changes)
+    check(changes, RESOURCES, "linux.resources")
     merged = merge(resources, changes)
     before = frozenset(translate(resources, group.host, ours))
     wanted = translate(merged, group.host, ours)

@@ -35,7 +35,7 @@ def signal_name(value: str) -> str:
     :raises ValueError: there is no such signal.
     """
     number = signal_number(value)
-    above = number - signal.SIGRTMIN
+    above = number - getattr(signal, "SIGRTMIN", signal.NSIG)  # a controller need not be Linux
     if above > 0:
         return f"SIGRTMIN+{above}"
     return signal.Signals(number).name

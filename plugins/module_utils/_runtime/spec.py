@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import typing as t
 
-from .._model.errors import NsfleetError
-
 Spec = dict[str, t.Any]
 
 VERSION: t.Final = "1.2.0"
@@ -58,101 +56,6 @@ MOUNTS: t.Final = (
 
 #: Annotations of ours that say how a container is started.
 _FIXED_NOTES: t.Final = ("overlay", "idmap", "user", "groups")
-
-_RATE: t.Final = [{"major": None, "minor": None, "rate": None}]
-#: Of ``linux.resources``; what is in ``rdma`` and ``unified`` has names that nobody can know.
-_RESOURCES: t.Final[t.Mapping[str, t.Any]] = {
-    "devices": [{"allow": None, "type": None, "major": None, "minor": None, "access": None}],
-    "memory": {
-        "limit": None, "reservation": None, "swap": None, "kernel": None, "kernelTCP": None, "swappiness": None,
-        "disableOOMKiller": None, "useHierarchy": None, "checkBeforeUpdate": None,
-    },
-    "cpu": {
-        "shares": None, "quota": None, "burst": None, "period": None, "realtimeRuntime": None, "realtimePeriod": None,
-        "cpus": None, "mems": None, "idle": None,
-    },
-    "pids": {"limit": None},
-    "blockIO": {
-        "weight": None, "leafWeight": None,
-        "weightDevice": [{"major": None, "minor": None, "weight": None, "leafWeight": None}],
-        "throttleReadBpsDevice": _RATE, "throttleWriteBpsDevice": _RATE, "throttleReadIOPSDevice": _RATE,
-        "throttleWriteIOPSDevice": _RATE,
-    },
-    "hugepageLimits": [{"pageSize": None, "limit": None}],
-    "network": {"classID": None, "priorities": [{"name": None, "priority": None}]},
-    "rdma": None,
-    "unified": None,
-}  # fmt: skip
-
-#: The fields that are honoured. A list stands for a list of such objects, ``None`` for any value.
-_SUPPORTED: t.Final[t.Mapping[str, t.Any]] = {
-    "ociVersion": None,
-    "root": {"path": None, "readonly": None},
-    "mounts": [{"destination": None, "type": None, "source": None, "options": None}],
-    "process": {
-        "terminal": None,
-        "user": {"uid": None, "gid": None, "additionalGids": None, "umask": None},
-        "args": None,
-        "env": None,
-        "cwd": None,
-        "capabilities": {
-            "bounding": None, "effective": None, "permitted": None, "inheritable": None, "ambient": None,
-        },
-        "rlimits": [{"type": None, "soft": None, "hard": None}],
-        "noNewPrivileges": None,
-        "oomScoreAdj": None,
-    },
-    "hostname": None,
-    "domainname": None,
-    "annotations": None,
-    "linux": {
-        "namespaces": [{"type": None, "path": None}],
-        "uidMappings": [{"containerID": None, "hostID": None, "size": None}],
-        "gidMappings": [{"containerID": None, "hostID": None, "size": None}],
-        "timeOffsets": None,
-        "sysctl": None,
-        "cgroupsPath": None,
-        "resources": _RESOURCES,
-        "rootfsPropagation": None,
-        "maskedPaths": None,
-        "readonlyPaths": None,
-    },
-}  # fmt: skip
-
-
-def check(spec: Spec) -> None:
-    """Refuse what would not be honoured: nothing that a bundle asks for is ignored.
-
-    :raises NsfleetError: with every field that is unknown or not supported.
-    """
-    unknown = list(_unknown(spec, _SUPPORTED, ""))
-    if unknown:
-        raise NsfleetError(f"config.json: not supported: {', '.join(unknown)}")
-    if spec.get("process", {}).get("terminal"):
-        raise NsfleetError("config.json: process.terminal: a terminal is not supported")
-
-
-def check_resources(changes: Spec) -> None:
-    """Refuse changes of ``linux.resources`` that would not be honoured.
-
-    :raises NsfleetError: with every field that is unknown.
-    """
-    unknown = list(_unknown(changes, _RESOURCES, "linux.resources"))
-    if unknown:
-        raise NsfleetError(f"resources: not supported: {', '.join(unknown)}")
-
-
-def _unknown(value: t.Any, known: t.Any, path: str) -> t.Iterator[str]:
-    if isinstance(known, list):
-        for index, item in enumerate(value):
-            yield from _unknown(item, known[0], f"{path}[{index}]")
-    elif isinstance(known, dict):
-        for name, item in value.items():
-            here = f"{path}.{name}" if path else name
-            if name in known:
-                yield from _unknown(item, known[name], here)
-            else:
-                yield here
 
 
 def fixed(spec: Spec) -> Spec:

@@ -11,7 +11,11 @@ import signal
 import typing as t
 
 from .._kernel import namespace
+from .._kernel.syscall import call
 from .._model.errors import KernelError
+
+#: Of user and of group ids: ``containerID``, ``hostID``, ``size`` each, as the runtime-spec has them.
+Mappings = tuple[t.Sequence[t.Mapping[str, int]], t.Sequence[t.Mapping[str, int]]]
 
 
 def make(uid_mappings: t.Sequence[t.Mapping[str, int]], gid_mappings: t.Sequence[t.Mapping[str, int]]) -> int:
@@ -24,7 +28,7 @@ def make(uid_mappings: t.Sequence[t.Mapping[str, int]], gid_mappings: t.Sequence
     reading, writing = os.pipe()
     pid = os.fork()
     if pid == 0:
-        _hold(writing)
+        _hold(writing, lambda: namespace.unshare("user"))
     os.close(writing)
     try:
         made = os.read(reading, 1) == b"1"
@@ -41,10 +45,10 @@ def make(uid_mappings: t.Sequence[t.Mapping[str, int]], gid_mappings: t.Sequence
         os.waitpid(pid, 0)
 
 
-def _hold(writing: int) -> t.NoReturn:
-    """Be the process that keeps the new namespace until it is open."""
+def _hold(writing: int, enter: t.Callable[[], object]) -> t.NoReturn:
+    """Be a process in a user namespace until whoever forked it has seen enough."""
     try:
-        namespace.unshare("user")
+        enter()
         os.write(writing, b"1")
         signal.pause()
     finally:
@@ -58,6 +62,42 @@ def _write_map(path: str, mappings: t.Sequence[t.Mapping[str, int]]) -> None:
         os.write(fd, "".join(lines).encode())  # all of it by one write(2), or the kernel refuses
     finally:
         os.close(fd)
+
+
+def mappings_of(descriptor: int) -> Mappings:
+    """The mappings of a user namespace that others made, as the caller's own sees them.
+
+    :param descriptor: of the namespace.
+    :raises OSError: it cannot be joined.
+    """
+    reading, writing = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        _hold(writing, lambda: call("setns", descriptor, namespace.FLAGS["user"]))
+    os.close(writing)
+    try:
+        if os.read(reading, 1) != b"1":
+            raise OSError(1, "the user namespace cannot be joined")
+        return read_mappings(pid)
+    finally:
+        os.close(reading)
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+
+
+def read_mappings(pid: int) -> Mappings:
+    """The mappings of a process's user namespace; none if it is the caller's own.
+
+    :raises OSError: there is no such process.
+    """
+    if namespace.identity(f"/proc/{pid}/ns/user") == namespace.identity("/proc/self/ns/user"):
+        return (), ()
+    return _read_map(f"/proc/{pid}/uid_map"), _read_map(f"/proc/{pid}/gid_map")
+
+
+def _read_map(path: str) -> list[dict[str, int]]:
+    with open(path, encoding="ascii") as lines:
+        return [dict(zip(("containerID", "hostID", "size"), map(int, line.split()))) for line in lines]
 
 
 def on_host(mappings: t.Sequence[t.Mapping[str, int]], number: int) -> int:

@@ -1,0 +1,212 @@
+# PRIVATE to the nsfleet.linux collection: it may change at any time, do not import it from elsewhere.
+# Copyright (c) 2026, the nsfleet.linux authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How a process of a container is born: the first one (:mod:`.launch`), and one that joins it (:mod:`.join`).
+
+Three processes take part::
+
+    parent        looks up, opens and checks everything; waits for the others; stays as the new process's parent
+    intermediate  joins namespaces, for the first process builds the root, gives birth, and ends
+    new process   finishes its own inside (:mod:`.init`) and becomes the payload
+
+The intermediate is needed because joining a namespace cannot be undone, and because a process joins a process or time
+namespace only for its children. The new process is its sibling (CLONE_PARENT), so the parent is told how it ends.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import struct
+import typing as t
+
+from .._kernel import namespace, process
+from .._kernel.syscall import call
+from .._model.errors import NsfleetError
+from . import attributes, init, stub, usernamespace
+
+if t.TYPE_CHECKING:
+    from .._cgroup.group import Group
+
+#: What a pipe takes in one piece (pipe(7), PIPE_BUF); messages are cut to it.
+MESSAGE: t.Final = 4096
+_NULL = os.makedev(1, 3)
+
+
+class Birth:
+    """What the two ways to a new process have in common.
+
+    :param process_: ``process`` of the runtime-spec.
+    :param group: the control group that it is to be in, if any.
+    :param standard: descriptors of its standard input, output and error; ``None``: the container's ``/dev/null``.
+    """
+
+    def __init__(
+        self, process_: dict[str, t.Any], group: Group | None, standard: tuple[int | None, int | None, int | None]
+    ) -> None:
+        self.process = process_
+        self.group = group
+        self.setup = init.Setup()
+        self.setup.standard = standard
+        self.joined: dict[str, int] = {}  #: descriptors of namespaces to be joined
+        self.user_namespace: int | None = None
+        self.mappings: usernamespace.Mappings = ((), ())
+
+    def start(self) -> int:
+        """Bring the process up to its payload, or to its gate if it has one.
+
+        :returns: its pid; it is a child of the caller.
+        :raises NsfleetError: it could not be started; nothing of it is left running.
+        :raises OSError: this host cannot.
+        """
+        try:
+            self._prepare()
+            return self._bring_up()
+        finally:
+            self._close()
+
+    def _prepare(self) -> None:
+        raise NotImplementedError
+
+    def _give_birth(self) -> int:
+        """In the intermediate: join, build, and clone(2); 0 in the new process, its pid in the intermediate."""
+        raise NotImplementedError
+
+    def _opened(self) -> set[int | None]:
+        """Descriptors that were opened for the new process."""
+        return {*self.joined.values(), self.setup.stub, self.user_namespace}
+
+    def _close(self) -> None:
+        """Let go of what was opened, since the parent goes on."""
+        for fd in self._opened() - {None}:
+            os.close(t.cast("int", fd))
+
+    def _join(self, kinds: t.Iterable[str]) -> None:
+        for kind in kinds:
+            if kind in self.joined:
+                self._doing = f"namespaces.{kind}: join"
+                call("setns", self.joined[kind], namespace.FLAGS[kind])
+
+    # --- the parent ----------------------------------------------------------------
+
+    def _bring_up(self) -> int:
+        """Let the other processes begin, and bring them to the payload.
+
+        :returns: pid of the new process.
+        """
+        hear, say = os.pipe()
+        listen, tell = os.pipe()
+        try:
+            try:
+                self._prepare_stub(tell)
+                intermediate = os.fork()
+                if intermediate == 0:
+                    self._intermediate(hear, tell, (say, listen))
+            finally:
+                os.close(hear)
+                os.close(tell)
+            return self._accompany(intermediate, listen, say)
+        finally:
+            os.close(listen)
+            os.close(say)
+
+    def _prepare_stub(self, tell: int) -> None:
+        try:
+            uids, gids = self.mappings
+            owner = usernamespace.on_host(uids, self.setup.uid), usernamespace.on_host(gids, self.setup.gid)
+        except KeyError as error:
+            raise NsfleetError(f"user: id {error} is not mapped into the user namespace") from error
+        for fd in self.setup.standard:
+            _hand_over(fd, owner[0])
+        os.set_inheritable(tell, True)
+        self.setup.stub = stub.open_stub(tell, owner)
+
+    def _accompany(self, intermediate: int, listen: int, say: int) -> int:
+        """Bring the new process through its stages, from outside."""
+        told = os.read(listen, MESSAGE)
+        os.waitpid(intermediate, 0)
+        if not told.startswith(b"pid "):
+            raise NsfleetError(told.decode() or "the intermediate process died")
+        pid = int(told[4:])
+        try:
+            self._place(pid)
+            os.write(say, b"1")
+            told = os.read(listen, MESSAGE)
+            while told == init.HOOKS:
+                os.write(say, self._at_hooks(pid))
+                told = os.read(listen, MESSAGE)
+            if told != init.READY:
+                raise NsfleetError(told.decode() or "the first process died")
+            if self.setup.gate is not None:
+                return pid
+            os.write(say, b"1")
+            told = os.read(listen, MESSAGE)
+            if told:
+                raise NsfleetError(not_executed(told, self.process["args"]))
+        except (OSError, NsfleetError):
+            process.send_signal(pid, process.start_time(pid), signal.SIGKILL)
+            os.waitpid(pid, 0)
+            raise
+        return pid
+
+    def _at_hooks(self, pid: int) -> bytes:
+        """What the new process is told where hooks run: by default, to go on."""
+        del pid
+        return b"1"
+
+    def _place(self, pid: int) -> None:
+        """What only a process with all rights can do for the new one."""
+        if self.group is not None:
+            self.group.enter(pid)
+        attributes.apply(pid, self.process)
+
+    # --- the intermediate process --------------------------------------------------
+
+    def _intermediate(self, hear: int, tell: int, ends: t.Iterable[int]) -> t.NoReturn:
+        """Be the intermediate process.
+
+        :param ends: descriptors of the parent's ends of the pipes.
+        """
+        try:
+            for fd in ends:
+                os.close(fd)
+            pid = self._give_birth()
+            if pid == 0:
+                init.begin(self.setup, hear, tell, self.STEPS)
+            os.write(tell, f"pid {pid}".encode())
+        except BaseException as error:  # there is nobody above who could handle it
+            words = f"{error.strerror}" if isinstance(error, OSError) else str(error)
+            os.write(tell, f"{self._doing}: {words}".encode(errors="backslashreplace")[: MESSAGE - 96])
+        finally:  # even if whoever would be told is dead
+            os._exit(0)
+
+    STEPS: t.ClassVar[init.Steps] = ()
+    _doing = "start"
+
+    def _enter_user(self) -> None:
+        """Become root of the user namespace."""
+        self._doing = "namespaces.user: join"
+        call("setns", self.user_namespace, namespace.FLAGS["user"])
+        os.setgroups(())
+        os.setresgid(0, 0, 0)
+        os.setresuid(0, 0, 0)
+
+
+def _hand_over(fd: int | None, uid: int) -> None:
+    """Give a standard file to the payload's user, so that it can open ``/dev/stdout`` again; not a device of all."""
+    if fd is None:
+        return
+    info = os.fstat(fd)
+    if info.st_uid != uid and info.st_rdev != _NULL:
+        with contextlib.suppress(OSError):  # of a file system that is read-only, or knows no owners
+            os.fchown(fd, uid, info.st_gid)
+
+
+def not_executed(told: bytes, arguments: t.Sequence[str]) -> str:
+    """In words for people, what the stub, or the step before it, said of a payload that was not executed."""
+    if len(told) != 4:
+        return told.decode()
+    words = os.strerror(struct.unpack("=I", told)[0])
+    return f"command: {arguments[0]!r} cannot be executed: {words}"

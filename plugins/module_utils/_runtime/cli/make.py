@@ -1,0 +1,240 @@
+# PRIVATE to the nsfleet.linux collection: it may change at any time, do not import it from elsewhere.
+# Copyright (c) 2026, the nsfleet.linux authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The commands that make a container and take it away: create, start, run, delete."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import typing as t
+
+from ..._kernel import files, process
+from ..._model.errors import NsfleetError
+from .. import groups, hooks
+from ..birth import not_executed
+from ..instance import CREATED, CREATING, RUNNING, STOPPED, Instance
+from ..schema import check
+from ..spec import Spec
+from .arguments import Option, Values, number
+from .foreground import Foreground
+
+#: Seconds that a killed process may take to be gone.
+_AFTER_KILL = 30.0
+
+MAKE: t.Final = (
+    Option("bundle b", "DIR", "the bundle; the directory of the caller if not given"),
+    Option("console-socket", "SOCKET", "where the other end of the terminal goes to"),
+    Option("pid-file", "FILE", "where the pid of the first process is written"),
+    Option("no-pivot", "", "refused: the root is always changed by pivot_root(2)"),
+    Option("no-new-keyring", "", "the container keeps the session keyring of the caller"),
+    Option("preserve-fds", "N", "descriptors 3 to 2+N of the caller are the container's, too"),
+)
+RUN: t.Final = (
+    *MAKE,
+    Option("detach d", "", "return when the container runs"),
+    Option("keep", "", "do not delete the container when it has ended"),
+    Option("no-subreaper", "", "taken for the sake of runc's command line; there is none"),
+)
+DELETE: t.Final = (Option("force f", "", "kill it first if it runs; no error if there is none"),)
+
+
+def create(general: Values, values: Values, operands: list[str]) -> int:
+    """Make all of a container but its payload.
+
+    :returns: exit status.
+    :raises NsfleetError: it could not be made; nothing of it is left.
+    """
+    instance = Instance(general["root"], operands[0])
+    _create(instance, {**general, **values}, gate=True)
+    return 0
+
+
+def start(general: Values, values: Values, operands: list[str]) -> int:
+    """Execute the payload of a container that was created.
+
+    :returns: exit status.
+    :raises NsfleetError: it does not wait to be started, or its payload cannot be executed.
+    """
+    del values
+    instance = Instance(general["root"], operands[0])
+    with instance.locked():
+        record = instance.load()
+        status = instance.status(record)
+        if status != CREATED:
+            raise NsfleetError(f"cannot start container {instance.name!r}: it is {status}, not created")
+        told = instance.pass_gate()
+        if told:
+            raise NsfleetError(not_executed(told, instance.spec["process"]["args"]))
+        _run_hooks_after_start(instance, record.bundle, record.pid)
+    return 0
+
+
+def run(general: Values, values: Values, operands: list[str]) -> int:
+    """Create and start a container; unless it is detached, stay in front of it and delete it at its end.
+
+    :returns: exit status of the payload, or 0 if it is detached.
+    :raises NsfleetError: it could not be started; nothing of it is left.
+    """
+    instance = Instance(general["root"], operands[0])
+    front = Foreground(detached=bool(values["detach"]))
+    pid = _create(instance, {**general, **values}, gate=False, front=front)
+    _run_hooks_after_start(instance, instance.load().bundle, pid)
+    if values["detach"]:
+        return 0
+    try:
+        return front.wait(pid)
+    finally:
+        if not values["keep"]:
+            with instance.locked():
+                _destroy(instance)
+
+
+def delete(general: Values, values: Values, operands: list[str]) -> int:
+    """Take a container away.
+
+    :returns: exit status.
+    :raises NsfleetError: it runs, or there is none, and that was not said to be no matter.
+    """
+    instance = Instance(general["root"], operands[0])
+    if values["force"] and not instance.exists:
+        return 0
+    with instance.locked():
+        if not values["force"]:
+            status = instance.status(instance.load())
+            if status != STOPPED:
+                raise NsfleetError(f"cannot delete container {instance.name!r}: it is {status}, not stopped")
+        _destroy(instance)
+    return 0
+
+
+# --- create ------------------------------------------------------------------------
+
+
+def _create(instance: Instance, values: Values, gate: bool, front: Foreground | None = None) -> int:
+    """Make a container, up to its gate, or with its payload.
+
+    :returns: pid of its first process.
+    """
+    process.keep_descriptors(3 + number(values, "preserve-fds"))
+    if values["no-pivot"]:
+        raise NsfleetError("--no-pivot: not supported: a root that was not changed by pivot_root(2) can be left")
+    bundle = os.path.abspath(values["bundle"] or ".")
+    spec = _read(bundle, instance.name, bool(values["systemd-cgroup"]))
+    instance.begin(bundle, spec)
+    try:
+        return _bring_up(instance, bundle, values, gate, front)
+    except BaseException:
+        _give_up(instance)
+        raise
+
+
+def _read(bundle: str, name: str, systemd: bool) -> Spec:
+    """The description of a bundle, with paths that mean the same everywhere."""
+    path = os.path.join(bundle, "config.json")
+    try:
+        with open(path, encoding="utf-8") as file:
+            spec = json.load(file)
+    except (OSError, ValueError) as error:
+        raise NsfleetError(f"{path}: {getattr(error, 'strerror', None) or error}") from error
+    check(spec, where=path)
+    if spec.get("root"):
+        spec["root"]["path"] = os.path.realpath(os.path.join(bundle, spec["root"]["path"]))
+    spec.setdefault("linux", {})
+    groups.settle(spec, name, systemd)
+    groups.refuse_used(spec)
+    return t.cast("Spec", spec)
+
+
+def _bring_up(instance: Instance, bundle: str, values: Values, gate: bool, front: Foreground | None) -> int:
+    from ..launch import Launch
+
+    spec = instance.spec
+    waiting = instance.hold_back()
+    launch = Launch(
+        instance,
+        groups.make(spec),
+        (0, 1, 2),
+        gate=instance.open_gate() if gate else None,
+        state=instance.told_to_hooks(CREATING, bundle),
+    )
+    launch.setup.console = _console(spec, values, front)
+    launch.setup.keyring = "" if values["no-new-keyring"] else f"_ses.{instance.name}"
+    pid = launch.start()
+    os.close(waiting)
+    record = instance.load()
+    instance.save(record._replace(pid=pid, started=process.start_time(pid) or 0))
+    if values["pid-file"]:
+        files.write_whole(os.path.abspath(values["pid-file"]), str(pid), 0o644)
+    return pid
+
+
+def _console(spec: Spec, values: Values, front: Foreground | None) -> t.Any:
+    """Where the terminal's other end goes to, if the payload is to have a terminal."""
+    wanted = bool((spec.get("process") or {}).get("terminal"))
+    place = values["console-socket"]
+    if not wanted:
+        if place:
+            raise NsfleetError("--console-socket: process.terminal of the bundle is false, so there is no terminal")
+        return None
+    from ..terminal import connect
+
+    size = spec["process"].get("consoleSize") or {}
+    if place:
+        return connect(place, size)
+    if front is None or front.detached:
+        raise NsfleetError("process.terminal of the bundle is true, so --console-socket is needed")
+    return front.console(size)
+
+
+def _give_up(instance: Instance) -> None:
+    """Take away what there is of a container that could not be made."""
+    try:
+        groups.remove(instance.spec)
+    finally:
+        instance.remove()
+
+
+# --- start and delete ----------------------------------------------------------------
+
+
+def _run_hooks_after_start(instance: Instance, bundle: str, pid: int) -> None:
+    """A hook that fails is the end of the container (runtime.md, "Lifecycle")."""
+    before, after = instance.told_to_hooks(RUNNING, bundle)
+    try:
+        hooks.run((instance.spec.get("hooks") or {}).get("poststart") or (), b"%s%d%s" % (before, pid, after))
+    except hooks.Failed as error:
+        _kill(instance)
+        raise NsfleetError(f"hooks.poststart: {error}") from error
+
+
+def _kill(instance: Instance) -> None:
+    record = instance.load()
+    group = groups.of(instance.spec)
+    if instance.alive(record):
+        process.send_signal(record.pid, record.started, signal.SIGKILL)
+    if group.exists:
+        group.kill()
+    if record.pid and not process.wait_for_end(record.pid, record.started, _AFTER_KILL):
+        raise NsfleetError(f"container {instance.name!r}: process {record.pid} cannot be killed")
+
+
+def _destroy(instance: Instance) -> None:
+    """End a container, and remove all that belongs to it; one that is damaged, too."""
+    try:
+        record = instance.load()
+        spec = instance.spec
+    except NsfleetError:
+        instance.remove()
+        return
+    _kill(instance)
+    groups.remove(spec)
+    before, after = instance.told_to_hooks(STOPPED, record.bundle)
+    try:
+        hooks.run((spec.get("hooks") or {}).get("poststop") or (), b"%s%d%s" % (before, 0, after))
+    except hooks.Failed as error:  # the container is gone all the same
+        sys.stderr.write(f"nsrun: warning: hooks.poststop: {error}\n")
+    instance.remove()

@@ -1,0 +1,93 @@
+# PRIVATE to the nsfleet.linux collection: it may change at any time, do not import it from elsewhere.
+# Copyright (c) 2026, the nsfleet.linux authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A further process of a running container: it joins the namespaces and the control group of the first one.
+
+What the container must not get hold of on the way (CVE-2016-9962, CVE-2024-21626): descriptors of the host are closed
+on exec, nobody may trace the process before, and its directory is looked up in the container's root.
+"""
+
+from __future__ import annotations
+
+import os
+import typing as t
+
+from .._kernel import namespace, process
+from .._model.errors import NsfleetError
+from . import init, payload, usernamespace, users
+from .birth import Birth
+
+if t.TYPE_CHECKING:
+    from .._cgroup.group import Group
+    from .spec import Spec
+
+#: The order in which namespaces are joined: the user namespace last, since it takes the rights over the others away.
+_ORDER = ("net", "ipc", "uts", "pid", "cgroup", "time", "mnt")
+
+
+class Join(Birth):
+    """One further process.
+
+    :param first: pid of the container's first process, which the caller knows to be it.
+    :param spec: the container's description.
+    :param process_: ``process`` of the runtime-spec.
+    :param group: the control group of the container, if any.
+    :param standard: descriptors of standard input, output and error; ``None``: ``/dev/null`` of the container.
+    :param user: name of a user and group of the container, instead of the numbers in ``process_``.
+    """
+
+    STEPS = init.FURTHER
+
+    def __init__(
+        self,
+        first: int,
+        spec: Spec,
+        process_: dict[str, t.Any],
+        group: Group | None,
+        standard: tuple[int | None, int | None, int | None],
+        user: str = "",
+    ) -> None:
+        super().__init__(process_, group, standard)
+        self.first = first
+        self.spec = spec
+        self.user = user
+
+    def _prepare(self) -> None:
+        self.mappings = usernamespace.read_mappings(self.first)
+        self._find_namespaces()
+        payload.prepare(self.setup, self.process, self.spec.get("linux") or {})
+        if self.user:
+            root = os.open(f"/proc/{self.first}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                self.setup.uid, self.setup.gid, self.setup.groups = users.resolve(
+                    root, self.user, [str(group) for group in self.setup.groups]
+                )  # fmt: skip
+            finally:
+                os.close(root)
+
+    def _find_namespaces(self) -> None:
+        """Those that are not the caller's own; a namespace cannot be joined by whoever is in it, if it is for users."""
+        for kind in (*_ORDER, "user"):
+            # The first process's own processes are born into what these two say.
+            name = f"{kind}_for_children" if kind in ("pid", "time") else kind
+            path = f"/proc/{self.first}/ns/{name}"
+            try:
+                if namespace.identity(path) == namespace.identity(f"/proc/self/ns/{name}"):
+                    continue
+                fd = namespace.open_namespace(path)
+            except FileNotFoundError:  # a kernel without time namespaces
+                continue
+            except OSError as error:
+                raise NsfleetError(f"namespaces.{kind}: the container's own: {error.strerror}") from error
+            if kind == "user":
+                self.user_namespace = fd
+            else:
+                self.joined[kind] = fd
+
+    def _give_birth(self) -> int:
+        self._join(_ORDER)
+        if self.user_namespace is not None:
+            self._enter_user()
+        self._doing = "start the process"
+        return process.clone(process.CLONE_PARENT)
