@@ -16,7 +16,7 @@ from ..._kernel import files, process
 from ..._model.errors import NsfleetError
 from .. import groups, hooks
 from ..birth import not_executed
-from ..instance import CREATED, CREATING, RUNNING, STOPPED, Instance
+from ..instance import CREATED, CREATING, RUNNING, STOPPED, Instance, taken
 from ..schema import check
 from ..spec import Spec
 from .arguments import Option, Values, number
@@ -122,6 +122,8 @@ def _create(instance: Instance, values: Values, gate: bool, front: Foreground | 
     process.keep_descriptors(3 + number(values, "preserve-fds"))
     if values["no-pivot"]:
         raise NsfleetError("--no-pivot: not supported: a root that was not changed by pivot_root(2) can be left")
+    if instance.exists:
+        raise taken(instance.name)
     bundle = os.path.abspath(values["bundle"] or ".")
     spec = _read(bundle, instance.name, bool(values["systemd-cgroup"]))
     instance.begin(bundle, spec)
