@@ -15,7 +15,6 @@ import pytest
 from ansible_collections.nsfleet.linux.plugins.module_utils._cgroup import devices, settings
 from ansible_collections.nsfleet.linux.plugins.module_utils._cgroup import group as groups
 from ansible_collections.nsfleet.linux.plugins.module_utils._cgroup.hierarchy import Hierarchy, Host, detect
-from ansible_collections.nsfleet.linux.plugins.module_utils._cgroup.tree import Tree
 from ansible_collections.nsfleet.linux.plugins.module_utils._kernel import config
 from ansible_collections.nsfleet.linux.plugins.module_utils._model.errors import NsfleetError
 from ansible_collections.nsfleet.linux.plugins.module_utils._model.field import Table
@@ -23,6 +22,7 @@ from ansible_collections.nsfleet.linux.plugins.module_utils._model.resource impo
 from ansible_collections.nsfleet.linux.plugins.module_utils._resources import limits, limits_check
 from hypothesis import given
 from hypothesis import strategies as st
+from support.recorded import Recorded
 
 ALL = "cpuset cpu io memory hugetlb pids rdma misc"
 
@@ -46,32 +46,6 @@ LEGACY = """\
 42 40 0:28 / /mnt/with\\040space rw - cgroup none rw,pids
 43 40 0:29 / /sys/fs/cgroup/freezer rw - cgroup none rw,freezer
 """
-
-
-class Recorded(Tree):
-    """Files of control groups in memory."""
-
-    def __init__(self, files: dict[str, str]) -> None:
-        self.contents = files
-        self.writes: list[tuple[str, str]] = []
-
-    def read(self, path: str) -> str | None:
-        """The content of a file."""
-        return self.contents.get(path)
-
-    def write(self, path: str, text: str) -> None:
-        """Keep what is written, as the kernel would."""
-        folder, _slash, name = path.rpartition("/")
-        if path not in self.contents:
-            raise FileNotFoundError(2, "No such file or directory", path)
-        self.writes.append((name, text))
-        self.contents[path] = "9223372036854771712" if text == "-1" and name.endswith("_in_bytes") else text
-        memory, both = (self.contents.get(f"{folder}/memory.{each}limit_in_bytes", "0") for each in ("", "memsw."))
-        assert int(both) >= int(memory), "the kernel refuses a limit of both below the one of memory"
-
-    def has(self, path: str) -> bool:
-        """Whether there is a file."""
-        return path in self.contents
 
 
 def found(tmp_path: pathlib.Path, table: str, *, systemd: bool = False, covered: t.Container[str] = ()) -> Host:

@@ -61,6 +61,7 @@ MONITOR: t.Final = (
     "_runtime.monitor",
     "_runtime.mounts",
     "_runtime.payload",
+    "_runtime.resources",
     "_runtime.schema",
     "_runtime.seccomp",
     "_runtime.seccomp_listener",

@@ -43,6 +43,11 @@ class Record(t.NamedTuple):
     started: int = 0  #: start time of that process, clock ticks since boot
 
 
+def taken(name: str) -> NsfleetError:
+    """What is said of an id that another container has."""
+    return NsfleetError(f"container with id {name} already exists")
+
+
 class Instance:
     """One container.
 
@@ -76,7 +81,7 @@ class Instance:
         try:
             os.mkdir(self.folder, 0o700)
         except FileExistsError:
-            raise NsfleetError(f"container with id {self.name} already exists") from None
+            raise taken(self.name) from None
         me = os.getpid()
         created = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime()) + f".{time.time_ns() % 10**9:09d}Z"
         self.save(Record(bundle, (me, process.start_time(me) or 0), process.boot_id(), created))

@@ -62,6 +62,30 @@ PROCESS: t.Final[Schema] = {
     "apparmorProfile": str,
     "selinuxLabel": str,
 }  # fmt: skip
+_RATE: Schema = [{"major!": int, "minor!": int, "rate!": int}]
+#: What a program may update while the container runs, too. Numbers are bytes, microseconds, pages as the field has it.
+RESOURCES: t.Final[Schema] = {
+    "devices": [{"allow!": bool, "type": str, "major": int, "minor": int, "access": str}],
+    "memory": {
+        "limit": int, "reservation": int, "swap": int, "kernel": int, "kernelTCP": int, "swappiness": int,
+        "disableOOMKiller": bool, "useHierarchy": bool, "checkBeforeUpdate": bool,
+    },
+    "cpu": {
+        "shares": int, "quota": int, "burst": int, "period": int, "realtimeRuntime": int, "realtimePeriod": int,
+        "cpus": str, "mems": str, "idle": int,
+    },
+    "pids": {"limit": int},
+    "blockIO": {
+        "weight": int, "leafWeight": int,
+        "weightDevice": [{"major!": int, "minor!": int, "weight": int, "leafWeight": int}],
+        "throttleReadBpsDevice": _RATE, "throttleWriteBpsDevice": _RATE, "throttleReadIOPSDevice": _RATE,
+        "throttleWriteIOPSDevice": _RATE,
+    },
+    "hugepageLimits": [{"pageSize!": str, "limit!": int}],
+    "network": {"classID": int, "priorities": [{"name!": str, "priority!": int}]},
+    "rdma": Map({"hcaHandles": int, "hcaObjects": int}),
+    "unified": Map(str),
+}  # fmt: skip
 SPEC: t.Final[Schema] = {
     "ociVersion!": str,
     "root": {"path!": str, "readonly": bool},
@@ -78,7 +102,7 @@ SPEC: t.Final[Schema] = {
         "timeOffsets": {clock: {"secs": int, "nanosecs": int} for clock in ("monotonic", "boottime")},
         "sysctl": Map(str),
         "cgroupsPath": str,
-        "resources": {"unified": Map(str)},
+        "resources": RESOURCES,
         "rootfsPropagation": PROPAGATIONS,
         "seccomp": None,  # see the module of that name
         "personality": {"domain!": frozenset({"LINUX", "LINUX32"}), "flags": [str]},
