@@ -420,7 +420,7 @@ def test_where_no_group_has_a_controller_the_kernel_says_which_types_it_has(
 
 def test_groups_that_have_a_controller_know_better(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(config, "built_without", lambda option: option != "")
-    monkeypatch.setattr(config, "lacks_name", lambda name: False)
+    monkeypatch.setattr(config, "lacks_name", lambda name: name == "")
     somebody = {"/g": "", "/g/nsfleet": "", "/g/nsfleet/cgroup.controllers": "cpu", "/g/nsfleet/cpu.uclamp.min": "0.00"}
     assert refused("cpu_uclamp_min", "5.00", Recorded(somebody)) == []
     del somebody["/g/nsfleet/cpu.uclamp.min"]
