@@ -403,8 +403,24 @@ def test_where_no_group_has_a_controller_the_kernel_says_what_it_was_built_with(
     assert all("built without CONFIG_UCLAMP_TASK_GROUP" in words for words in found)
 
 
+@pytest.mark.parametrize(
+    ("content", "refusals"), [(None, 0), (b"\0cpus\0exclusive_cpus\0", 0), (b"\0cpus\0exclusive_cpus_old\0", 1)]
+)
+def test_where_no_group_has_a_controller_the_kernel_says_which_types_it_has(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, content: bytes | None, refusals: int
+) -> None:
+    place = tmp_path / "vmlinux"
+    if content is not None:
+        place.write_bytes(content)
+    monkeypatch.setattr(config, "TYPES", str(place))
+    nobody = {"/g/cgroup.controllers": "cpuset", "/g": ""}
+    found = refused("cpuset_cpus_exclusive", "0", Recorded(nobody))
+    assert len([words for words in found if "this kernel has no cpuset.cpus.exclusive" in words]) == refusals
+
+
 def test_groups_that_have_a_controller_know_better(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(config, "built_without", lambda option: option != "")
+    monkeypatch.setattr(config, "lacks_name", lambda name: name == "")
     somebody = {"/g": "", "/g/nsfleet": "", "/g/nsfleet/cgroup.controllers": "cpu", "/g/nsfleet/cpu.uclamp.min": "0.00"}
     assert refused("cpu_uclamp_min", "5.00", Recorded(somebody)) == []
     del somebody["/g/nsfleet/cpu.uclamp.min"]
