@@ -292,6 +292,21 @@ options:
   no_new_privs:
     description: Whether nothing inside can gain privileges, as by set-user-id programs. The default is V(true).
     type: bool
+  seccomp:
+    description:
+      - Which system calls the container may make.
+      - V(default) is the profile that Docker ships, in effect. Which calls it allows depends on O(cap_add) and
+        O(cap_drop), so that a capability is of use. What it refuses fails with EPERM; a system call that is newer than
+        the host's libseccomp is answered with ENOSYS, so that programs take an older one.
+      - V(unconfined) filters nothing.
+      - The path of a file on the host is a profile in the format of the OCI runtime-spec (C(linux.seccomp)), or of
+        Docker with its conditions (C(archMap), C(includes), C(excludes)). What counts is its content; another content
+        restarts the container. System calls that the host's libseccomp does not know by name are left out.
+      - All but V(unconfined) need libseccomp 2 on the host (Debian C(libseccomp2)); without it, a start is refused.
+      - With C(SCMP_ACT_NOTIFY), the socket C(listenerPath) must be there on every start.
+      - With O(no_new_privs=false), a profile must also allow what the start does after it is loaded (see the notes).
+      - The default is V(default).
+    type: str
   masked_paths:
     description: Files and directories that are hidden. The default hides what is dangerous below C(/proc) and C(/sys).
     type: list
@@ -357,6 +372,10 @@ options:
     type: bool
     default: false
 notes:
+  - A profile of O(seccomp) is loaded by the last program before O(command), and decides of nothing but its execve(2).
+    Without O(no_new_privs) the kernel wants CAP_SYS_ADMIN for it, so it is loaded before capabilities are dropped. It
+    then must allow the system calls by which user, capabilities and directory are set and the program is found, as
+    V(default) does. With C(SCMP_ACT_NOTIFY) it is loaded just before the last program is executed.
   - The bundle is in C(/var/lib/nsfleet/containers/NAME), with the log of standard output and standard error.
 seealso:
   - module: nsfleet.linux.container_info
@@ -396,6 +415,22 @@ EXAMPLES = r"""
     cpu_max: 50%
     restart_policy: on-failure
   register: clock
+
+- name: A stranger's program, with no network and no capability; system calls are filtered unless they are unconfined
+  nsfleet.linux.container:
+    name: stranger
+    rootfs: /
+    overlay: tmpfs
+    command:
+      - /bin/sleep
+      - infinity
+    user: nobody
+    cap_drop:
+      - ALL
+    seccomp: default
+    memory_max: 256M
+    pids_max: 20
+    stop_signal: KILL
 
 - name: Stop it; its description stays as it is
   nsfleet.linux.container:
@@ -466,6 +501,10 @@ container:
       description: Whether its monitor runs.
       type: bool
       sample: true
+    seccomp_profile:
+      description: Digest of the profile that O(seccomp) comes to; empty if nothing is filtered.
+      type: str
+      sample: sha256:3c1f9ad3bb1b2f2c9ab1cf1c7c4b1b5c7a9a2f4f0f43a2e8f7f7e8f3a1f0c9d2
     capabilities:
       description: What O(cap_add) and O(cap_drop) come to.
       type: list

@@ -193,6 +193,10 @@ CASES = [
          edited("d['process']['capabilities']['ambient'] = []")),
     Case("no_new_privs", {"no_new_privs": False}, lambda: status("NoNewPrivs"), "0",
          edited("d['process']['noNewPrivileges'] = True"), reverts_to="1"),
+    Case("seccomp", {"seccomp": "unconfined"}, lambda: (status("Seccomp"), status("Seccomp_filters")), ("0", "0"),
+         edited("d['linux']['seccomp'] = {'defaultAction': 'SCMP_ACT_ERRNO'}"), reverts_to=("2", "1")),
+    Case("seccomp", {"seccomp": "/srv/case/profile.json"}, lambda: (status("Seccomp"), default_action()),
+         ("2", "SCMP_ACT_LOG"), edited("del d['linux']['seccomp']"), reverts_to=("2", "SCMP_ACT_ERRNO")),
     Case("masked_paths", {"masked_paths": ["/etc/passwd", "/usr/share"]},
          lambda: inside("sh -c 'cat /etc/passwd; ls /usr/share | wc -l'"), "0",
          edited("d['linux']['maskedPaths'] = []")),
@@ -237,6 +241,15 @@ def note(name: str) -> str:
     return found
 
 
+def default_action() -> str:
+    """What the bundle's profile of system calls does with those that it does not name."""
+    import json
+
+    with open(f"{BUNDLE}/config.json", encoding="utf-8") as file:
+        found: str = json.load(file)["linux"].get("seccomp", {}).get("defaultAction", "")
+    return found
+
+
 @pytest.fixture(scope="session", autouse=True)
 def ids_are_set_aside() -> None:
     """For containers that are to have some of their own; the file stays, since its absence would be a change."""
@@ -259,6 +272,7 @@ SKELETON = """
 root=/srv/case; mkdir -p $root
 test $(stat -f -c %T /srv) != overlayfs || mount -t tmpfs tmpfs $root  # which can show other owners
 mkdir $root/etc; cp /etc/passwd /etc/group $root/etc; echo case >$root/case
+echo '{"defaultAction": "SCMP_ACT_LOG", "flags": []}' >$root/profile.json
 for dir in bin lib lib64; do test ! -L /$dir || ln -s $(readlink /$dir) $root/$dir; done
 for program in sh sleep cat ls stat id hostname; do
   file=$(readlink -f $(command -v $program))
@@ -777,6 +791,8 @@ def test_every_option_is_proved() -> None:
         ),
         ({"oom_score_adj": 1001}, ("oom_score_adj: expected",)),
         ({"masked_paths": ["etc"]}, ("masked_paths[0]: expected",)),
+        ({"seccomp": "none"}, ("seccomp: expected default, unconfined",)),
+        ({"seccomp": "/etc/passwd"}, ("seccomp: /etc/passwd is no profile of system calls",)),
         ({"cgroup_parent": "shop/../../other"}, ("cgroup_parent: expected",)),
         ({"devices": ["c 1:3 rr"]}, ("devices[0]: expected each of",)),
         ({"stop_signal": "SIGNOTHING"}, ("stop_signal: expected",)),
@@ -795,6 +811,7 @@ def test_what_is_missing() -> None:
     laws.missing("container", {**BASE, "rootfs": "/srv/nothing"}, "rootfs: there is no directory")
     mounts = [{"destination": "/a", "source": "/srv/nothing"}]
     laws.missing("container", {**BASE, "mounts": mounts}, "mounts[/a].source: there is no /srv/nothing")
+    laws.missing("container", {**BASE, "seccomp": "/srv/nothing"}, "seccomp: there is no file /srv/nothing")
     laws.missing("container", {"name": "case", "state": "started"}, "command: there is no container case")
     laws.refused("container", {"name": "case", "cwd": "/"}, "cwd: needs command")
 

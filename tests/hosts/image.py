@@ -112,6 +112,8 @@ def _fill(work: str, base: str) -> str:
     version = os.path.basename(packed)[len("vmlinuz-") :]
     shutil.copy(f"{unpacked}/boot/config-{version}", os.path.join(work, "config"))
     kernel.unpack(packed, os.path.join(work, "vmlinux"))
+    os.makedirs(f"{root}/boot", exist_ok=True)
+    shutil.copy(f"{unpacked}/boot/config-{version}", f"{root}/boot")
     (modules,) = glob.glob(f"{unpacked}/**/modules/{version}", recursive=True)
     os.makedirs(f"{root}/lib/modules", exist_ok=True)
     run("mv", modules, f"{root}/lib/modules")

@@ -51,7 +51,8 @@ def command(
     return [
         "qemu-system-x86_64", "-name", name, "-machine", "q35",
         "-accel", "tcg,thread=multi,tb-size=256" if tcg else accelerator(),
-        "-cpu", TCG_CPU if tcg else "host", "-smp", str(shape["cpus"]), "-m", str(shape["mem"]),
+        "-cpu", TCG_CPU if tcg else "host", "-smp", f"{shape['cpus']},sockets={shape['cpus']}", "-m", str(shape["mem"]),
+        *_memory_nodes(shape["cpus"], shape["mem"]),
         "-nodefaults", "-no-user-config", "-display", "none",
         "-kernel", f"{root}/vmlinux", "-initrd", f"{root}/initrd",
         "-append", f"{KERNEL} {LEGACY} {settings.CGROUP[shape['cgroup']]}",
@@ -66,6 +67,21 @@ def command(
         *(word for number, nic in enumerate(nics, 1) for word in _card(number, nic)),
         *(["-incoming", f"exec:cat {shlex.quote(incoming)}"] if incoming else []),
     ]  # fmt: skip
+
+
+def _memory_nodes(cpus: int, mem: int) -> list[str]:
+    """One for each of the first two processors, so that which of them a group may use makes a difference."""
+    if cpus < 2:
+        return []
+    first = [
+        word
+        for node in (0, 1)
+        for word in (
+            "-object", f"memory-backend-ram,id=m{node},size={mem // 2}M", "-numa", f"node,nodeid={node},memdev=m{node}",
+        )
+    ]  # fmt: skip
+    cpu = [word for each in range(cpus) for word in ("-numa", f"cpu,node-id={each % 2},socket-id={each}")]
+    return [*first, *cpu]
 
 
 def _card(number: int, nic: t.Mapping[str, t.Any]) -> list[str]:

@@ -27,6 +27,7 @@ PROBES = {
     "encrypted virtual machines (SEV)": "grep -rq sev /sys/fs/cgroup/misc.capacity /sys/fs/cgroup/*/misc.capacity",
     "device memory that can be shared": "grep -rq . /sys/fs/cgroup/dmem.capacity /sys/fs/cgroup/*/dmem.capacity",
     "the disk scheduler BFQ": "grep -q bfq /sys/block/*/queue/scheduler",
+    "runc": "command -v runc",
     "a limit of learned addresses of bridges": "printf '6.7\\n%s\\n' \"$(uname -r)\" | sort -VC",
 }
 

@@ -33,6 +33,7 @@ AUTOMATIC = ("fe80:", "ff00::/8")
 VLANS = "vlan filtering of bridges"
 #: What ip(8) tells of a namespace, all by one process: where the processor is emulated, a process is dear.
 VIEWS = {"links": "link show", "addresses": "addr show", "routes": "route show table all"}
+CREDENTIALS = " /run/credentials/"  #: which systemd mounts and unmounts as its own services come and go
 NAMES = "/run/netns"  #: where iproute2 binds the namespaces that it names
 FOLDERS = ("/run/nsfleet", "/run/netns", "/var/lib/nsfleet", "/etc/netns", "/.sandbox/upper/etc", "/.sandbox/upper/var")
 
@@ -159,7 +160,8 @@ def _late(item: t.Any) -> bool:
 def _mounts() -> list[str]:
     with open("/proc/self/mountinfo", encoding="utf-8") as lines:
         # Numbers of peer groups are the whole kernel's: any other sandbox changes which one is free.
-        return [re.sub(r"(shared|master):\d+", r"\1", " ".join(line.split()[3:])) for line in lines]
+        steady = (" ".join(line.split()[3:]) for line in lines if CREDENTIALS not in line)
+        return [re.sub(r"(shared|master):\d+", r"\1", line) for line in steady]
 
 
 def _groups() -> dict[str, dict[str, t.Any]]:

@@ -15,7 +15,6 @@ import pytest
 from ansible_collections.nsfleet.linux.plugins.module_utils._cgroup import devices, settings
 from ansible_collections.nsfleet.linux.plugins.module_utils._cgroup import group as groups
 from ansible_collections.nsfleet.linux.plugins.module_utils._cgroup.hierarchy import Hierarchy, Host, detect
-from ansible_collections.nsfleet.linux.plugins.module_utils._cgroup.tree import Tree
 from ansible_collections.nsfleet.linux.plugins.module_utils._kernel import config
 from ansible_collections.nsfleet.linux.plugins.module_utils._model.errors import NsfleetError
 from ansible_collections.nsfleet.linux.plugins.module_utils._model.field import Table
@@ -23,6 +22,7 @@ from ansible_collections.nsfleet.linux.plugins.module_utils._model.resource impo
 from ansible_collections.nsfleet.linux.plugins.module_utils._resources import limits, limits_check
 from hypothesis import given
 from hypothesis import strategies as st
+from support.recorded import Recorded
 
 ALL = "cpuset cpu io memory hugetlb pids rdma misc"
 
@@ -46,32 +46,6 @@ LEGACY = """\
 42 40 0:28 / /mnt/with\\040space rw - cgroup none rw,pids
 43 40 0:29 / /sys/fs/cgroup/freezer rw - cgroup none rw,freezer
 """
-
-
-class Recorded(Tree):
-    """Files of control groups in memory."""
-
-    def __init__(self, files: dict[str, str]) -> None:
-        self.contents = files
-        self.writes: list[tuple[str, str]] = []
-
-    def read(self, path: str) -> str | None:
-        """The content of a file."""
-        return self.contents.get(path)
-
-    def write(self, path: str, text: str) -> None:
-        """Keep what is written, as the kernel would."""
-        folder, _slash, name = path.rpartition("/")
-        if path not in self.contents:
-            raise FileNotFoundError(2, "No such file or directory", path)
-        self.writes.append((name, text))
-        self.contents[path] = "9223372036854771712" if text == "-1" and name.endswith("_in_bytes") else text
-        memory, both = (self.contents.get(f"{folder}/memory.{each}limit_in_bytes", "0") for each in ("", "memsw."))
-        assert int(both) >= int(memory), "the kernel refuses a limit of both below the one of memory"
-
-    def has(self, path: str) -> bool:
-        """Whether there is a file."""
-        return path in self.contents
 
 
 def found(tmp_path: pathlib.Path, table: str, *, systemd: bool = False, covered: t.Container[str] = ()) -> Host:
@@ -429,8 +403,24 @@ def test_where_no_group_has_a_controller_the_kernel_says_what_it_was_built_with(
     assert all("built without CONFIG_UCLAMP_TASK_GROUP" in words for words in found)
 
 
+@pytest.mark.parametrize(
+    ("content", "refusals"), [(None, 0), (b"\0cpus\0exclusive_cpus\0", 0), (b"\0cpus\0exclusive_cpus_old\0", 1)]
+)
+def test_where_no_group_has_a_controller_the_kernel_says_which_types_it_has(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, content: bytes | None, refusals: int
+) -> None:
+    place = tmp_path / "vmlinux"
+    if content is not None:
+        place.write_bytes(content)
+    monkeypatch.setattr(config, "TYPES", str(place))
+    nobody = {"/g/cgroup.controllers": "cpuset", "/g": ""}
+    found = refused("cpuset_cpus_exclusive", "0", Recorded(nobody))
+    assert len([words for words in found if "this kernel has no cpuset.cpus.exclusive" in words]) == refusals
+
+
 def test_groups_that_have_a_controller_know_better(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(config, "built_without", lambda option: option != "")
+    monkeypatch.setattr(config, "lacks_name", lambda name: name == "")
     somebody = {"/g": "", "/g/nsfleet": "", "/g/nsfleet/cgroup.controllers": "cpu", "/g/nsfleet/cpu.uclamp.min": "0.00"}
     assert refused("cpu_uclamp_min", "5.00", Recorded(somebody)) == []
     del somebody["/g/nsfleet/cpu.uclamp.min"]

@@ -223,12 +223,12 @@ def gives_back(options: Options) -> None:
 
 def test_what_would_not_be_honoured_is_refused_with_its_place() -> None:
     found = composed()
-    found["linux"]["seccomp"] = {}
+    found["linux"]["intelRdt"] = {}
     found["hooks"] = {"prestart": [], "before": []}
     found["mounts"][1]["label"] = "x"
     found["process"]["cwd"] = 5
     with pytest.raises(
-        NsfleetError, match=r"process\.cwd: expected a string, got 5; not supported: linux\.seccomp, mounts"
+        NsfleetError, match=r"process\.cwd: expected a string, got 5; not supported: linux\.intelRdt, mounts"
     ):
         schema.check(found)
 

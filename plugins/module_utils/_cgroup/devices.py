@@ -32,6 +32,8 @@ PROGRAM_NAME: t.Final = "nsfleet"
 #: Before the tag of a program whose rules the kernel does not show (net.core.bpf_jit_harden is 2).
 TAG: t.Final = "tag "
 
+#: Type and numbers of a rule.
+_Devices = tuple[str, t.Optional[int], t.Optional[int]]
 _TYPES = {"b": 1, "c": 2}  # BPF_DEVCG_DEV_BLOCK, BPF_DEVCG_DEV_CHAR
 _ACCESS = {"m": 1, "r": 2, "w": 4}  # BPF_DEVCG_ACC_MKNOD, _READ, _WRITE
 _LINE = re.compile(r"(?:(deny) )?([abc]) (\*|[0-9]+):(\*|[0-9]+) ([rwm]{1,3})")
@@ -117,14 +119,48 @@ def allowed(rules: t.Iterable[Rule]) -> list[str]:
     return sorted(str(Rule(True, *key, letters)) for key, letters in access.items())
 
 
-def _by_device(rules: t.Iterable[Rule]) -> dict[tuple[str, int | None, int | None], str]:
+def _by_device(rules: t.Iterable[Rule]) -> dict[_Devices, str]:
     """Type and numbers to the letters of what is allowed."""
-    access: dict[tuple[str, int | None, int | None], str] = {}
+    access: dict[_Devices, str] = {}
     for rule in rules:
         for kind in "bc" if rule.type == "a" and not rule.everything else rule.type:
             key = (kind, rule.major, rule.minor)
             access[key] = _in_order(access.get(key, "") + rule.access)
     return access
+
+
+def exceptions(rules: t.Iterable[Rule]) -> list[Rule]:
+    """Rules with the same answers as others, of the one form that version 1 keeps: all devices, and exceptions.
+
+    :raises ValueError: a rule makes an exception from a part of another exception, which version 1 would ignore.
+    """
+    allow, found = False, dict[_Devices, str]()
+    for rule in rules:
+        if rule.everything:
+            allow, found = rule.allow, {}
+            continue
+        for kind in "bc" if rule.type == "a" else rule.type:
+            one = rule._replace(type=kind)
+            if one.allow == allow:
+                _take_away(found, one)
+            else:
+                found[one[1:4]] = _in_order(found.get(one[1:4], "") + one.access)
+    return [Rule(True, "a", None, None, "rwm")][: int(allow)] + [
+        Rule(not allow, *key, letters) for key, letters in found.items() if letters
+    ]
+
+
+def _take_away(found: dict[_Devices, str], rule: Rule) -> None:
+    """Take what a rule says from the exceptions that it says it of."""
+    for key, letters in found.items():
+        pairs = list(zip(key, rule[1:4]))
+        if any(None not in pair and pair[0] != pair[1] for pair in pairs):
+            continue
+        rest = _in_order(set(letters) - set(rule.access))
+        if rest != letters and any(ours is None and theirs is not None for ours, theirs in pairs):
+            other = Rule(not rule.allow, *key, letters)
+            raise ValueError(f"cgroup v1 cannot make an exception {str(rule)!r} from the exception {str(other)!r}")
+        found[key] = rest
 
 
 # --- version 1 and version 2 alike ---------------------------------------------

@@ -330,6 +330,7 @@ class Group:
     def delegate(self, uid: int, gid: int) -> None:
         """Let a user manage the groups below it: the directory and the files that the kernel names, not the limits.
 
+        :param gid: -1: stays as it is.
         :raises KernelError: the kernel refused.
         """
         for path in self._delegated_paths():
@@ -439,6 +440,18 @@ class Group:
             return self._event("frozen") == "1"
         return self.folder().read("freezer.state") == "FROZEN"
 
+    def frozen_by(self) -> str:
+        """Path of the group, it or one above it, by which its processes are or would be frozen; empty if none is."""
+        freezer = self.host.of("freezer")
+        parts = self.path.strip("/").split("/")
+        for number in range(len(parts)):
+            path = "/" + "/".join(parts[: number + 1])
+            for hierarchy, file in ((self.host.unified, "cgroup.freeze"), (freezer, "freezer.state")):
+                text = self.tree.read(f"{hierarchy.mount_point}{path}/{file}") if hierarchy else None
+                if text not in (None, "0", "THAWED"):
+                    return path
+        return ""
+
     def _is_empty(self) -> bool:
         if self.host.primary.version == 2 and self._event("populated") == "1":
             return False
@@ -546,7 +559,8 @@ class Group:
         try:
             self.folder(settings.locate_raw(self.host, file)).write(file, text)
         except OSError as error:
-            raise KernelError(f"set {file} of cgroup {self.name} to {text!r}", error) from error
+            shown = settings.reason(file, error)
+            raise KernelError(f"set {file} of cgroup {self.name} to {text!r}", shown) from error
 
 
 _GIVE_REASONS = {

@@ -440,6 +440,7 @@ _REASONS = {
     ("memory.max", errno.EBUSY): "its processes use more than that, and the kernel cannot take it from them",
     ("memory.swap.max", errno.EBUSY): "its processes use more than that",
     ("cpu.max", errno.EINVAL): "the group above has a lower limit, or a group below has a higher one",
+    ("cpu.rt_runtime_us", errno.EINVAL): "it is longer than the period, or the group above has less",
     ("devices", errno.EPERM): "the group above does not allow it",
     ("cpuset.cpus", errno.EACCES): "the group above does not have all of these",
     ("cpuset.mems", errno.EACCES): "the group above does not have all of these",
@@ -512,11 +513,16 @@ def ordered(writes: t.Iterable[tuple[str, str]], read: t.Callable[[str], str | N
     :param writes: files of version 2 and texts.
     :param read: gives the text of a file now.
     """
-    return sorted(writes, key=lambda write: _rank(write[0], write[1], read))
+    return sorted(writes, key=lambda write: rank(write[0], write[1], read))
 
 
-def _rank(file: str, text: str, read: t.Callable[[str], str | None]) -> int:
-    """A weight is refused while the group is idle; a burst above the quota, always; a partition needs its cpus."""
+def rank(file: str, text: str, read: t.Callable[[str], str | None]) -> int:
+    """When one of several writes is to be done; the lowest first.
+
+    A weight is refused while the group is idle; a burst above the quota, always; a partition needs its cpus.
+
+    :param read: gives the text of a file of version 2 now.
+    """
     if file == "cpu.idle":
         return -1 if text == "0" else 1
     if file == "cpu.max.burst":

@@ -15,7 +15,9 @@ systemd 247, 252 and 257; through daemon-reload and daemon-reexec).
 
 from __future__ import annotations
 
+import shutil
 import subprocess
+import time
 import typing as t
 
 from .._model.errors import NsfleetError
@@ -98,12 +100,84 @@ def stop(host: Host) -> None:
         _run("systemctl", "stop", unit)
 
 
-def _run(*command: str, fine: bool = False) -> None:
+# --- scopes ------------------------------------------------------------------------
+
+_BUS = ("busctl", "--quiet", "call", "org.freedesktop.systemd1", "/org/freedesktop/systemd1")
+_MANAGER = "org.freedesktop.systemd1.Manager"
+#: Seconds to wait for systemd to make a scope.
+_PATIENCE = 30.0
+
+
+def slice_path(name: str) -> str:
+    """Where the group of a slice is: a dash in its name is a step down (systemd.slice(5)).
+
+    :param name: such as ``a-b.slice``, which is ``/a.slice/a-b.slice``; ``-.slice`` is the root.
+    :raises ValueError: it is no name of a slice.
+    """
+    stem = name[: -len(".slice")]
+    if not name.endswith(".slice") or not stem or "/" in name:
+        raise ValueError(f"expected a slice of systemd, such as system.slice, got {name!r}")
+    if stem == "-":
+        return ""
+    words = stem.split("-")
+    if "" in words:
+        raise ValueError(f"expected a slice of systemd, such as system.slice, got {name!r}")
+    return "".join(f"/{'-'.join(words[: number + 1])}.slice" for number in range(len(words)))
+
+
+def need(host: Host) -> None:
+    """Refuse what only systemd can do where there is none.
+
+    :raises NsfleetError: it is not the init process here, or cannot be asked.
+    """
+    if not host.systemd:
+        raise NsfleetError("--systemd-cgroup: systemd is not the init process of this host")
+    if shutil.which("busctl") is None:
+        raise NsfleetError("--systemd-cgroup: there is no busctl on this host, which comes with systemd")
+
+
+def scope_call(slice_: str, scope: str, pid: int) -> list[str]:
+    """The arguments of busctl(1) that ask for a transient scope (org.freedesktop.systemd1(5))."""
+    properties = (
+        ("Description", "s", f"Container of nsfleet.linux in {scope}"),
+        ("Slice", "s", slice_),
+        ("Delegate", "b", "true"),
+        ("DefaultDependencies", "b", "false"),
+        ("PIDs", "au", "1", str(pid)),
+    )
+    words = [word for each in properties for word in each]
+    signature = "ssa(sv)a(sa(sv))"
+    return [*_BUS, _MANAGER, "StartTransientUnit", signature, scope, "fail", str(len(properties)), *words, "0"]
+
+
+def start_scope(host: Host, slice_: str, scope: str, pid: int) -> None:
+    """Have systemd make a delegated scope with a process in it; returns when it is there.
+
+    :raises NsfleetError: systemd refused, or did not do it in time.
+    """
+    need(host)
+    subprocess.run([*_BUS, _MANAGER, "ResetFailedUnit", "s", scope], capture_output=True, check=False)
+    _run(*scope_call(slice_, scope, pid), about=scope)
+    place = f"{host.common()[-1].mount_point}{slice_path(slice_)}/{scope}"
+    end = time.monotonic() + _PATIENCE
+    while str(pid) not in (host.tree.read(f"{place}/cgroup.procs") or "").split():
+        if time.monotonic() > end:
+            raise NsfleetError(f"systemd did not make the scope {scope} in {_PATIENCE:.0f} s")
+        time.sleep(0.005)
+
+
+def stop_scope(scope: str) -> None:
+    """Have systemd forget a scope that has no process any more; one that it has forgotten already is no error."""
+    subprocess.run(["systemctl", "stop", scope], stdin=subprocess.DEVNULL, capture_output=True, check=False)
+
+
+def _run(*command: str, fine: bool = False, about: str = UNIT) -> None:
     """Run a command of systemd.
 
     :param fine: whether it may fail.
+    :param about: the unit that an error is about.
     """
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
     if done.returncode and not fine:
         words = (done.stderr or done.stdout).strip() or f"exit status {done.returncode}"
-        raise NsfleetError(f"{' '.join(command[:2])} {UNIT}: {words}")
+        raise NsfleetError(f"{' '.join(command[:2])} {about}: {words}")

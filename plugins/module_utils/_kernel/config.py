@@ -25,6 +25,22 @@ def built_without(option: str) -> bool:
     return bool(lines) and not lines & {f"{option}=y", f"{option}=m"}
 
 
+#: What the kernel tells of its own types and functions (Documentation/bpf/btf.rst).
+TYPES: t.Final = "/sys/kernel/btf/vmlinux"
+
+
+def lacks_name(name: str) -> bool:
+    """Whether this kernel is known to have no member of a structure, and no function, of a name.
+
+    A version does not tell: distributions take what is new into old kernels. Where nobody tells, it is not known.
+    """
+    try:
+        with open(TYPES, "rb") as file:
+            return b"\0%s\0" % name.encode() not in file.read()
+    except OSError:
+        return False
+
+
 @functools.lru_cache(maxsize=1)
 def _lines() -> frozenset[str]:
     """The first configuration that can be read; nothing if there is none."""

@@ -31,7 +31,17 @@ from .._runtime.bundle import Bundle
 from .._runtime.mount_options import objection, parse_options
 from .._runtime.spec import PATH, VERSION, Spec
 from . import container_live, limits
-from .container_fields import ASKED, DEVICES, FIELDS, MAPPINGS, NEEDED_DEVICES, node_rules, wanted_capabilities
+from .container_fields import (
+    ASKED,
+    DEVICES,
+    FIELDS,
+    MAPPINGS,
+    NEEDED_DEVICES,
+    node_rules,
+    profile_digest,
+    wanted_capabilities,
+    wanted_profile,
+)
 from .policy import POLICY
 
 TABLE = Table(
@@ -80,6 +90,9 @@ class Container(Resource):
         self._restored: Spec | None = None
         self._started = False
         self._lacking: set[str] = set()  #: why it cannot have the ids that it is to have
+        #: The profile of system calls; empty, which the bundle refuses, where it cannot be had.
+        self._profile: Spec | None = None
+        self._profile_problem: Exception | None = None
         #: Whether the task describes the container. Without a command it only says whether it is to run.
         self.described = "command" in self.given and not self.absent
         if self.described:
@@ -108,6 +121,7 @@ class Container(Resource):
         wanted.setdefault("env", {}).setdefault("PATH", PATH)
         wanted["hostname"] = wanted["hostname"] or self.name
         wanted["capabilities"] = wanted_capabilities(self.given.get("cap_add"), self.given.get("cap_drop"))
+        self._take_profile()
         nodes = wanted["device_nodes"]
         usable = wanted.get("devices", [*DEVICES, *node_rules(nodes, "rwm")])
         wanted["devices"] = TABLE["devices"].canonical([*usable, *NEEDED_DEVICES, *node_rules(nodes, "m")])
@@ -116,6 +130,17 @@ class Container(Resource):
         if wanted["oom_score_adj"] is None:
             del wanted["oom_score_adj"]
         wanted["configured"] = True
+
+    def _take_profile(self) -> None:
+        """It is read once; what is wrong with it is said when all is checked that is on the host."""
+        option = self.wanted["seccomp"]
+        try:
+            self._profile = wanted_profile(option, self.wanted["capabilities"])
+        except FileNotFoundError:
+            self._profile, self._profile_problem = {}, Missing(f"seccomp: there is no file {option}")
+        except NsfleetError as error:
+            self._profile, self._profile_problem = {}, OptionError("seccomp", str(error))
+        self.wanted["seccomp_profile"] = profile_digest(self._profile)
 
     def _ask_for_state(self) -> None:
         """What the state says of the processes."""
@@ -217,9 +242,11 @@ class Container(Resource):
             return self._restored
         spec = self._empty_spec()
         for field in FIELDS:
-            if field.name in self.wanted:
+            if field.name in self.wanted and field.write is not None:
                 field.write(spec, self.wanted[field.name])
         spec["linux"]["cgroupsPath"] = self._group_name()
+        if self._profile is not None:
+            spec["linux"]["seccomp"] = self._profile
         container_live.write_limits(spec, self._limits())
         return spec
 
@@ -283,7 +310,9 @@ class Container(Resource):
     def _keep_description(self, spec: Spec) -> None:
         """A task that does not describe the container wants it as the last one did that described it."""
         described = self.applied or {**_BUNDLE_FIELDS.read(spec), **container_live.read_limits(spec)}
-        kept = {name: value for name, value in described.items() if TABLE[name].option or name == "capabilities"}
+        computed = ("capabilities", "seccomp_profile")
+        kept = {name: value for name, value in described.items() if TABLE[name].option or name in computed}
+        self._profile = spec["linux"].get("seccomp")
         self.wanted = {**kept, **self.wanted, "configured": True}
 
     def _differs(self, state: State) -> bool:
@@ -307,6 +336,7 @@ class Container(Resource):
         yield from (Missing(words) for words in sorted(self._lacking))
         yield from self._missing_files()
         yield from self._missing_namespaces()
+        yield from self._cannot_filter()
         group = Group(self._group_name())
         yield from self._group_of_others(group)
         yield from self._limit_obstacles(group)
@@ -367,6 +397,17 @@ class Container(Resource):
             yield OptionError("command", f"there is no {command} in the root file system {rootfs}")
         finally:
             os.close(root)
+
+    def _cannot_filter(self) -> t.Iterator[Exception]:
+        """A profile that cannot be had, or a host that cannot use one."""
+        if self._profile_problem is not None:
+            yield self._profile_problem
+        elif self._profile is not None:
+            from .._runtime import seccomp
+
+            lacking = seccomp.objection()
+            if lacking:
+                yield OptionError("seccomp", lacking)
 
     def _missing_namespaces(self) -> t.Iterator[Exception]:
         for option, where in self.wanted["namespaces"].items():

@@ -31,6 +31,9 @@ DEVICES: t.Final = (
 #: What the start of any container does with them: it makes them, and opens the first one as standard input.
 NEEDED_DEVICES: t.Final = ("c 1:3 rm", "c 1:5 m", "c 1:7 m", "c 1:8 m", "c 1:9 m", "c 5:0 m")
 
+#: What the option ``seccomp`` says that is no path.
+DEFAULT_PROFILE, UNCONFINED = "default", "unconfined"
+
 _PRIVATE, _HOST = "private", "host"
 _NETNS_DIRECTORY = "/run/netns/"
 _UNLIMITED = 2**64 - 1
@@ -128,6 +131,14 @@ def capability_names(values: t.Sequence[str]) -> list[str]:
         else:
             raise ValueError(f"expected a capability such as NET_ADMIN or CAP_NET_ADMIN, or ALL, got {value!r}")
     return sorted(found)
+
+
+def _profile(value: str) -> str:
+    if value in (DEFAULT_PROFILE, UNCONFINED):
+        return value
+    if not value.startswith("/"):
+        raise ValueError(f"expected {DEFAULT_PROFILE}, {UNCONFINED}, or the path of a profile, got {value!r}")
+    return absolute_path(value)
 
 
 def _paths(values: t.Sequence[str]) -> list[str]:
@@ -546,6 +557,11 @@ FIELDS: t.Final = (
         read=lambda spec: sorted(_find(spec, "process.capabilities.ambient") or ()), write=_write_ambient,
     ),
     _at("no_new_privs", "bool", "process.noNewPrivileges", True),
+    _noted("seccomp", "str", DEFAULT_PROFILE, canonical=_profile),
+    # What it comes to: a digest of ``linux.seccomp``, which is too long to be shown.
+    Field(
+        "seccomp_profile", option=False, effect=RESTART, read=lambda spec: profile_digest(_find(spec, "linux.seccomp")),
+    ),
     _at("masked_paths", "list", "linux.maskedPaths", list(MASKED_PATHS), elements="str", canonical=_paths),
     _at("readonly_paths", "list", "linux.readonlyPaths", list(READONLY_PATHS), elements="str", canonical=_paths),
     Field("rlimits", "dict", canonical=_rlimits, revert=None, read=_read_rlimits, write=_write_rlimits),
@@ -567,6 +583,32 @@ ASKED: t.Final = (
     Field("cap_add", "list", elements="str", canonical=capability_names, stateful=False),
     Field("cap_drop", "list", elements="str", canonical=capability_names, stateful=False),
 )
+
+
+def profile_digest(profile: Spec | None) -> str:
+    """What tells a profile of system calls from others; empty if there is none."""
+    if profile is None:
+        return ""
+    import hashlib
+    import json
+
+    return f"sha256:{hashlib.sha256(json.dumps(profile, sort_keys=True).encode()).hexdigest()}"
+
+
+def wanted_profile(value: str, capabilities: t.Collection[str]) -> Spec | None:
+    """The profile of system calls that the option ``seccomp`` asks for, as the bundle has it.
+
+    :param capabilities: in the container's bounding set.
+    :raises FileNotFoundError: there is no such file.
+    :raises NsfleetError: it is no profile.
+    """
+    if value == UNCONFINED:
+        return None
+    from .._runtime import seccomp_profile
+
+    if value == DEFAULT_PROFILE:
+        return seccomp_profile.default(capabilities)
+    return seccomp_profile.read(value, capabilities)
 
 
 def wanted_capabilities(add: t.Sequence[str] | None, drop: t.Sequence[str] | None) -> list[str]:

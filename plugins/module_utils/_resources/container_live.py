@@ -24,7 +24,7 @@ from .._model.resource import Change, flatten
 from .._runtime import groups
 from .._runtime.spec import NAMESPACE_KINDS, Spec, annotate, annotation
 from . import limits
-from .container_fields import NAMESPACES
+from .container_fields import NAMESPACES, UNCONFINED
 
 if t.TYPE_CHECKING:
     from .._cgroup.group import Group
@@ -109,8 +109,24 @@ def _correct_sysctls(state: State, pid: int) -> None:
 def _correct_process(state: State, pid: int) -> None:
     live = _read_rlimits(pid)
     state["rlimits"] = {name: live.get(name) for name in state["rlimits"]}
+    if state["seccomp"] != UNCONFINED and not _filtered(pid):
+        state["seccomp"] = UNCONFINED
     if state.get("oom_score_adj") is not None:
         state["oom_score_adj"] = int(files.read_text(f"/proc/{pid}/oom_score_adj") or 0)
+
+
+def _filtered(pid: int) -> bool:
+    """Whether a process has a filter of system calls that its parent, from whom it has the others, has not."""
+    status = _status(pid)
+    if not int(status["Seccomp"]):
+        return False
+    parent = _status(int(status["PPid"])) if int(status["PPid"]) else {}
+    return int(status["Seccomp_filters"]) > int(parent.get("Seccomp_filters", 0))
+
+
+def _status(pid: int) -> dict[str, str]:
+    lines = (files.read_text(f"/proc/{pid}/status") or "").splitlines()
+    return {name: value.strip() for name, _colon, value in (line.partition(":") for line in lines)}
 
 
 def _read_rlimits(pid: int) -> dict[str, str]:

@@ -30,6 +30,13 @@ class _Origin(t.NamedTuple):
     since: str = ""  #: version of Linux; distributions have some files in older ones
     option: str = ""  #: with which the kernel is built
     remedy: str = ""  #: in words, where it is something else
+    name: str = ""  #: member of a structure, or function, that a kernel with the file has
+
+    def lacking(self) -> bool:
+        """Whether the kernel is known to lack it, as it was built."""
+        return (bool(self.option) and config.built_without(self.option)) or (
+            bool(self.name) and config.lacks_name(self.name)
+        )
 
     def __str__(self) -> str:
         reasons = (
@@ -45,13 +52,13 @@ _ORIGINS: t.Final = {
     "memory.swap.max": _Origin(remedy=_SWAP),
     "memory.swap.high": _Origin("5.8", remedy=_SWAP),
     "memory.zswap.max": _Origin("5.19", "CONFIG_ZSWAP"),
-    "memory.zswap.writeback": _Origin("6.8", "CONFIG_ZSWAP"),
+    "memory.zswap.writeback": _Origin("6.8", "CONFIG_ZSWAP", name="zswap_writeback"),
     "cpu.uclamp.min": _Origin(option="CONFIG_UCLAMP_TASK_GROUP"),
     "cpu.uclamp.max": _Origin(option="CONFIG_UCLAMP_TASK_GROUP"),
-    "cpu.idle": _Origin("5.15"),
+    "cpu.idle": _Origin("5.15", name="sched_group_set_idle"),
     "cpu.max": _Origin(option="CONFIG_CFS_BANDWIDTH"),
     "cpu.max.burst": _Origin("5.14", "CONFIG_CFS_BANDWIDTH"),
-    "cpuset.cpus.exclusive": _Origin("6.7"),
+    "cpuset.cpus.exclusive": _Origin("6.7", name="exclusive_cpus"),
     "io.max": _Origin(option="CONFIG_BLK_DEV_THROTTLING"),
     "io.weight": _Origin(remedy="it has neither CONFIG_BLK_CGROUP_IOCOST nor the scheduler BFQ; try modprobe bfq"),
     "io.latency": _Origin(option="CONFIG_BLK_CGROUP_IOLATENCY"),
@@ -140,11 +147,11 @@ def _without_file(group: Group, change: Change) -> str | None:
         hierarchy, accessor = settings.locate(group.host, file)
         origin = _ORIGINS.get(file, _Origin())
         if sample(group, hierarchy, limit.controller) is None:
-            lacking = bool(origin.option) and config.built_without(origin.option)
+            lacking = origin.lacking()
         else:
             lacking = lacks(group, hierarchy, limit.controller, accessor.files(file))
         if lacking:
-            return f"this kernel has no {file}" + (f": {origin}" if any(origin) else "")
+            return f"this kernel has no {file}" + (f": {origin}" if str(origin) else "")
     return None
 
 

@@ -22,22 +22,62 @@ import typing as t
 import zipfile
 
 from .._kernel import files
+from .bundle import SHARED, names
 
-DIRECTORY: t.Final = "/var/lib/nsfleet/lib"
 #: The package above this one: where all the floors are.
 _FLOORS = (__package__ or "").rpartition(".")[0]
 _NAME = "nsrun"
 #: What a monitor needs; a test holds that nothing they import is missing.
 MONITOR: t.Final = (
-    "_model.errors", "_model.field", "_model.quantities", "_kernel.bpf", "_kernel.capability", "_kernel.files",
-    "_kernel.mount", "_kernel.mount_api", "_kernel.namespace", "_kernel.path", "_kernel.process", "_kernel.syscall",
-    "_kernel.sysctl", "_cgroup.devices", "_cgroup.group", "_cgroup.hierarchy", "_cgroup.settings", "_cgroup.systemd",
-    "_cgroup.tree", "_netlink.address", "_netlink.link", "_netlink.message", "_runtime.archive", "_runtime.attributes",
-    "_runtime.birth", "_runtime.bundle", "_runtime.copy_up", "_runtime.devices", "_runtime.groups", "_runtime.hooks",
-    "_runtime.init", "_runtime.launch", "_runtime.monitor", "_runtime.mount_options", "_runtime.mounts",
-    "_runtime.network", "_runtime.payload", "_runtime.schema", "_runtime.spec", "_runtime.state", "_runtime.stub",
-    "_runtime.terminal", "_runtime.usernamespace", "_runtime.users",
-)  # fmt: skip
+    "_cgroup.devices",
+    "_cgroup.group",
+    "_cgroup.hierarchy",
+    "_cgroup.settings",
+    "_cgroup.systemd",
+    "_cgroup.tree",
+    "_kernel.bpf",
+    "_kernel.capability",
+    "_kernel.files",
+    "_kernel.mount",
+    "_kernel.mount_api",
+    "_kernel.namespace",
+    "_kernel.path",
+    "_kernel.process",
+    "_kernel.seccomp",
+    "_kernel.syscall",
+    "_kernel.sysctl",
+    "_model.errors",
+    "_model.field",
+    "_model.quantities",
+    "_netlink.address",
+    "_netlink.link",
+    "_netlink.message",
+    "_runtime.archive",
+    "_runtime.attributes",
+    "_runtime.birth",
+    "_runtime.bundle",
+    "_runtime.copy_up",
+    "_runtime.devices",
+    "_runtime.groups",
+    "_runtime.hooks",
+    "_runtime.init",
+    "_runtime.launch",
+    "_runtime.monitor",
+    "_runtime.mount_options",
+    "_runtime.mounts",
+    "_runtime.network",
+    "_runtime.payload",
+    "_runtime.resources",
+    "_runtime.schema",
+    "_runtime.seccomp",
+    "_runtime.seccomp_listener",
+    "_runtime.spec",
+    "_runtime.state",
+    "_runtime.stub",
+    "_runtime.terminal",
+    "_runtime.usernamespace",
+    "_runtime.users",
+)
 _STAY = f"import sys\nfrom {_NAME}._runtime import monitor\nmonitor.stay(sys.argv[2])\n"
 _COMMAND = f"import sys\nfrom {_NAME}._runtime import command\nsys.exit(command.main(sys.argv[1:]))\n"
 #: Floors that the program is made of.
@@ -53,20 +93,18 @@ def install() -> str:
         return sys.argv[0]
     sources = _sources()
     digest = hashlib.sha256(repr(sorted(sources.items())).encode()).hexdigest()[:16]
-    path = os.path.join(DIRECTORY, f"{_NAME}-{digest}.pyz")
+    path = os.path.join(SHARED, f"{_NAME}-{digest}.pyz")
     if not os.path.exists(path):
         files.write_with_directory(path, _archive(sources), 0o500)
     return path
 
 
 def remove_unused() -> None:
-    """Remove all archives, if there is no container that could be started from one."""
-    from .bundle import names
-
+    """Remove all that containers share, if there is none that could be started with it."""
     if not names():
-        for name in files.list_directory(DIRECTORY):
-            files.remove(os.path.join(DIRECTORY, name))
-        files.remove_empty(DIRECTORY, os.path.dirname(DIRECTORY))
+        for name in files.list_directory(SHARED):
+            files.remove(os.path.join(SHARED, name))
+        files.remove_empty(SHARED, os.path.dirname(SHARED))
 
 
 def _sources() -> dict[str, str]:
@@ -111,8 +149,8 @@ def build(path: str, python: str = "/usr/bin/python3") -> None:
     floors = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     found = {}
     for floor in _PROGRAM:
-        for folder, _folders, names in os.walk(os.path.join(floors, floor)):
-            for name in names:
+        for folder, _folders, inside in os.walk(os.path.join(floors, floor)):
+            for name in inside:
                 if name.endswith(".py"):
                     place = os.path.join(folder, name)
                     with open(place, encoding="utf-8") as file:

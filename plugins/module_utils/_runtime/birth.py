@@ -25,7 +25,7 @@ import typing as t
 from .._kernel import namespace, process
 from .._kernel.syscall import call
 from .._model.errors import NsfleetError
-from . import attributes, init, stub, usernamespace
+from . import attributes, init, seccomp, stub, usernamespace
 
 if t.TYPE_CHECKING:
     from .._cgroup.group import Group
@@ -41,10 +41,15 @@ class Birth:
     :param process_: ``process`` of the runtime-spec.
     :param group: the control group that it is to be in, if any.
     :param standard: descriptors of its standard input, output and error; ``None``: the container's ``/dev/null``.
+    :param state: of the container, as JSON, before and after the pid of its first process.
     """
 
     def __init__(
-        self, process_: dict[str, t.Any], group: Group | None, standard: tuple[int | None, int | None, int | None]
+        self,
+        process_: dict[str, t.Any],
+        group: Group | None,
+        standard: tuple[int | None, int | None, int | None],
+        state: tuple[bytes, bytes],
     ) -> None:
         self.process = process_
         self.group = group
@@ -53,6 +58,8 @@ class Birth:
         self.joined: dict[str, int] = {}  #: descriptors of namespaces to be joined
         self.user_namespace: int | None = None
         self.mappings: usernamespace.Mappings = ((), ())
+        self.filter: seccomp.Program | None = None  #: of system calls
+        self.state = state
 
     def start(self) -> int:
         """Bring the process up to its payload, or to its gate if it has one.
@@ -117,7 +124,17 @@ class Birth:
         for fd in self.setup.standard:
             _hand_over(fd, owner[0])
         os.set_inheritable(tell, True)
-        self.setup.stub = stub.open_stub(tell, owner)
+        self._share_filter(stub.open_stub(tell, owner, self.filter if self._filters_last else None))
+
+    @property
+    def _filters_last(self) -> bool:
+        """Whether the filter can be loaded by the very last program before the payload."""
+        return self.filter is not None and self.setup.no_new_privileges and not self.filter.listener
+
+    def _share_filter(self, program: int | None) -> None:
+        """What the last program does not load, the new process does."""
+        self.setup.stub = program
+        self.setup.filter = None if program is not None and self._filters_last else self.filter
 
     def _on_host(self, kind: str, number: int) -> int:
         """The id that the host sees where the container sees another.
@@ -138,17 +155,12 @@ class Birth:
         pid = int(told[4:])
         try:
             self._place(pid)
-            os.write(say, b"1")
-            told = os.read(listen, MESSAGE)
-            while told == init.HOOKS:
-                os.write(say, self._at_hooks(pid))
-                told = os.read(listen, MESSAGE)
+            told = self._go_on(pid, listen, say)
             if told != init.READY:
                 raise NsfleetError(told.decode() or "the first process died")
             if self.setup.gate is not None:
                 return pid
-            os.write(say, b"1")
-            told = os.read(listen, MESSAGE)
+            told = self._go_on(pid, listen, say)
             if told:
                 raise NsfleetError(not_executed(told, self.process["args"]))
         except (OSError, NsfleetError):
@@ -157,10 +169,30 @@ class Birth:
             raise
         return pid
 
-    def _at_hooks(self, pid: int) -> bytes:
-        """What the new process is told where hooks run: by default, to go on."""
-        del pid
-        return b"1"
+    def _go_on(self, pid: int, listen: int, say: int) -> bytes:
+        """Let the new process go on, do what it asks for meanwhile, and hear what it says after that."""
+        os.write(say, b"1")
+        told = os.read(listen, MESSAGE)
+        if told == init.HOOKS:
+            self._run_hooks(pid)
+            return self._go_on(pid, listen, say)
+        if self.filter is not None and told.startswith(init.LISTENER):
+            from .seccomp_listener import hand_over
+
+            hand_over(self._told(pid), self.filter, pid, int(told[len(init.LISTENER) :]))
+            return self._go_on(pid, listen, say)
+        return told
+
+    def _told(self, pid: int) -> bytes:
+        """The container's state, as others are told it.
+
+        :param pid: of the new process, which is the container's first one if nothing else is known.
+        """
+        before, after = self.state
+        return b"%s%d%s" % (before, pid, after)
+
+    def _run_hooks(self, pid: int) -> None:
+        """Run the hooks whose turn it is; a process that joins a container has none."""
 
     def _place(self, pid: int) -> None:
         """What only a process with all rights can do for the new one."""
@@ -214,5 +246,11 @@ def not_executed(told: bytes, arguments: t.Sequence[str]) -> str:
     """In words for people, what the stub, or the step before it, said of a payload that was not executed."""
     if len(told) != 4:
         return told.decode()
-    words = os.strerror(struct.unpack("=I", told)[0])
-    return f"command: {arguments[0]!r} cannot be executed: {words}"
+    (number,) = struct.unpack("=I", told)
+    what, error = number >> stub.ERROR_BITS, number & (1 << stub.ERROR_BITS) - 1
+    words = {
+        stub.EXECUTE: f"command: {arguments[0]!r} cannot be executed",
+        stub.FILTER: "linux.seccomp: the filter cannot be loaded",
+        stub.CLOSE: "linux.seccomp: the profile forbids what every start does (fcntl), and no_new_privs is off",
+    }
+    return f"{words[what]}: {os.strerror(error)}"

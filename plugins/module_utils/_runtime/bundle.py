@@ -26,6 +26,8 @@ from .schema import check
 from .spec import Spec, annotation, fixed
 
 DIRECTORY: t.Final = "/var/lib/nsfleet/containers"
+#: What containers share: the runtime's archive, compiled filters of system calls.
+SHARED: t.Final = "/var/lib/nsfleet/lib"
 
 #: What every description has.
 _SECTIONS: t.Final = ("root", "process", "linux")

@@ -57,6 +57,8 @@ COMMANDS: t.Final[t.Mapping[str, Command]] = {
                   "tell the processes of a container"),
     "pause": Command("steer", "pause", "", "ID", 1, 1, "stop all processes of a container where they are"),
     "resume": Command("steer", "resume", "", "ID", 1, 1, "let a paused container go on"),
+    "update": Command("limit", "update", "UPDATE", "ID", 1, 1, "change limits of a running container"),
+    "events": Command("limit", "events", "EVENTS", "ID", 1, 1, "tell what a container uses, and when memory runs out"),
     "spec": Command("show", "spec", "SPEC", "", 0, 0, "write a config.json to begin with"),
     "features": Command("show", "features", "", "", 0, 0, "tell what the runtime can do"),
 }  # fmt: skip

@@ -16,7 +16,6 @@ import os
 import stat
 import typing as t
 
-from .._cgroup.devices import EVERYTHING
 from .._kernel import mount_api, path
 from .._model.errors import NsfleetError
 
@@ -120,30 +119,6 @@ def _number(entry: t.Mapping[str, t.Any], name: str, end: int, where: str) -> in
     if not isinstance(value, int) or not 0 <= value < end:
         raise NsfleetError(f"{where}.{name}: expected a number of 0 to {end - 1}, got {value!r}")
     return value
-
-
-def rules(linux: t.Mapping[str, t.Any]) -> list[str]:
-    """Which devices the container may use, as :mod:`.._cgroup.devices` has it: what its description says, and what
-    every container may.
-
-    :param linux: the section ``linux`` of the runtime-spec.
-    :raises NsfleetError: one is not described as it has to be.
-    """
-    listed = (linux.get("resources") or {}).get("devices") or ()
-    said = [_said(entry, f"linux.resources.devices[{index}]") for index, entry in enumerate(listed)]
-    if said and said[-1] == EVERYTHING:
-        return said
-    return [*said, *_ALWAYS, *(device.rule for device in of(linux) if device.rule)]
-
-
-def _said(entry: t.Mapping[str, t.Any], where: str) -> str:
-    """One rule; what it does not say, or says with a number below zero, is any."""
-    numbers = (entry.get(name) for name in ("major", "minor"))
-    major, minor = ("*" if number is None or number < 0 else number for number in numbers)
-    kind, access = entry.get("type") or "a", entry.get("access") or "rwm"
-    if kind not in "abc" or not set(access) <= set("rwm"):
-        raise NsfleetError(f"{where}: expected type a, b or c and access of r, w and m, got {kind!r} and {access!r}")
-    return f"{'' if entry['allow'] else 'deny '}{kind} {major}:{minor} {access}"
 
 
 def make_outside(devices: t.Iterable[Device], folder: int) -> dict[str, int]:

@@ -10,7 +10,7 @@ import os
 import typing as t
 
 from .._kernel import capability
-from . import mount_options
+from . import mount_options, seccomp
 from .spec import CAPABILITIES, MASKED_PATHS, MOUNTS, NAMESPACE_KINDS, PATH, READONLY_PATHS, VERSION, Spec
 
 HOOKS: t.Final = ("prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop")
@@ -27,6 +27,7 @@ def features() -> dict[str, t.Any]:
             "namespaces": sorted(NAMESPACE_KINDS),
             "capabilities": list(capability.NAMES),
             "cgroup": {"v1": True, "v2": True, "systemd": True, "systemdUser": False, "rdma": True},
+            "seccomp": seccomp.features(),
             "apparmor": {"enabled": True},
             "selinux": {"enabled": True},
             "intelRdt": {"enabled": False},

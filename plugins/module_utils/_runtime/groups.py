@@ -9,50 +9,203 @@ from __future__ import annotations
 import typing as t
 
 from .._cgroup.group import OURS, Group
-from .._cgroup.settings import find
-from .._model.errors import NsfleetError
-from . import devices
+from .._model.errors import NsfleetError, OptionError
+from . import resources
+from .spec import annotate, annotation
 
 if t.TYPE_CHECKING:
     from .spec import Spec
 
 #: What every container gets, where the host has it: to be counted, and to be stopped as a whole.
 _ALWAYS = ("cpu", "cpuacct", "devices", "freezer", "memory", "pids")
+#: What others expect to find numbers of, besides.
+_COUNTED = ("cpuset", "hugetlb", "io")
 _MONITORS = "monitors"
+_FIELD = "linux.cgroupsPath"
+#: Annotation that names slice and scope of systemd.
+_SCOPE = "scope"
+#: Annotation that the container module leaves when it writes resources.
+_LIMITS = "limits"
+#: Name of the group below the scope, as crun has it: systemd sets the values of the scope itself back at times.
+_INSIDE = "container"
+
+
+class InScope(Group):
+    """The group of a container in a scope of systemd, which cannot be before a process is in it."""
+
+    def __init__(self, spec: Spec) -> None:
+        super().__init__(spec["linux"]["cgroupsPath"])
+        self._spec = spec
+
+    def enter(self, pid: int) -> bool:
+        """Move a process into the group; the first one brings it into being.
+
+        In version 2, the scope gives no controllers before that process has left it for the group below.
+        """
+        if not self.exists:
+            from .._cgroup import systemd
+
+            slice_, _colon, scope = annotation(self._spec, _SCOPE).partition(":")
+            systemd.start_scope(self.host, slice_, scope, pid)
+            self.create()
+            super().enter(pid)
+            _fill(self, self._spec)
+        return super().enter(pid)
+
+
+def settle(spec: Spec, name: str, systemd: bool = False) -> None:
+    """Give a description the path of its group in our form: from the root of the hierarchies, or below our base.
+
+    Annotations by which we trust what we wrote ourselves are taken away: a bundle of others could have them, too.
+
+    :param name: of the container, for a description without a path.
+    :param systemd: whether systemd is to make the group; the path is ``SLICE:PREFIX:NAME`` then.
+    :raises OptionError: it is no path.
+    """
+    for note in (_SCOPE, _LIMITS):
+        annotate(spec, note, "")
+    linux = spec["linux"]
+    path = linux.get("cgroupsPath") or ("" if systemd else name)
+    if not isinstance(path, str):
+        raise OptionError(_FIELD, f"expected a path, got {path!r}")
+    if systemd:
+        linux["cgroupsPath"] = _scope_path(spec, path or f"system.slice:nsfleet:{name}")
+        return
+    parts = [part for part in path.split("/") if part not in ("", ".")]
+    if not parts or ".." in parts:
+        raise OptionError(_FIELD, f"expected a path below the root of the control groups, without '..', got {path!r}")
+    linux["cgroupsPath"] = ("/" if path.startswith("/") else "") + "/".join(parts)
+
+
+def _scope_path(spec: Spec, path: str) -> str:
+    from .._cgroup import systemd
+
+    slice_, *words = path.split(":")
+    if len(words) != 2 or not words[1] or "/" in "".join(words):
+        raise OptionError(_FIELD, f"expected SLICE:PREFIX:NAME, as for systemd, got {path!r}")
+    scope = "-".join(filter(None, words)) + ".scope"
+    try:
+        folder = systemd.slice_path(slice_ or "system.slice")
+    except ValueError as error:
+        raise OptionError(_FIELD, str(error)) from error
+    annotate(spec, _SCOPE, f"{slice_ or 'system.slice'}:{scope}")
+    return f"{folder}/{scope}/{_INSIDE}"
 
 
 def of(spec: Spec) -> Group:
     """The group of a container."""
-    return Group(spec["linux"]["cgroupsPath"])
+    return InScope(spec) if annotation(spec, _SCOPE) else Group(spec["linux"]["cgroupsPath"])
+
+
+def refuse_used(spec: Spec) -> None:
+    """Refuse a group for a new container that others are in, or that is frozen, or below one that is.
+
+    :raises OptionError: it is not fit (runtime-spec, config-linux, "Control groups").
+    """
+    group = of(spec)
+    inside = group.processes(recursive=True) if group.hierarchies else []
+    if inside:
+        raise OptionError(_FIELD, f"{group.path} is not empty: process {inside[0]} is in it")
+    frozen = group.frozen_by()
+    if frozen:
+        raise OptionError(_FIELD, f"{frozen} is frozen, and so would be the container")
 
 
 def make(spec: Spec) -> Group:
     """Make the group of a container, with its limits; one that is there becomes ours.
 
+    :returns: the group; in a scope of systemd it is not there before the first process enters it.
     :raises NsfleetError: this host cannot.
     """
     group = of(spec)
+    if isinstance(group, InScope):
+        from .._cgroup import systemd
+
+        systemd.need(group.host)
+        _writes(group, spec)
+    else:
+        _fill(group, spec)
+    return group
+
+
+def _fill(group: Group, spec: Spec) -> None:
     group.create(controllers(spec, group))
     if group.of_others:  # whoever calls has asked whether it may be taken over
         group.set_mark(OURS)
-    # What has a line for each of several devices is written line by line, as the kernel wants it.
-    texts = _settings(spec).items()
-    lines = ((file, [text] if file == "devices" else text.split("\n")) for file, text in texts)
-    group.write_all((file, line) for file, texts in lines for line in texts)
-    return group
+    resources.apply(group, _writes(group, spec))
+    owner = _owner(group, spec)
+    if owner:
+        group.delegate(owner, -1)
 
 
 def controllers(spec: Spec, group: Group) -> set[str]:
     """The controllers that a container's group gets: for its limits, and what every container is to have."""
     there = group.host.controllers()
-    return {name for name in _ALWAYS if name in there} | {find(file).controller for file in _settings(spec)} - {""}
-
-
-def _settings(spec: Spec) -> dict[str, str]:
-    """Files of the group to what is to be in them."""
-    found: dict[str, str] = dict(spec["linux"].get("resources", {}).get("unified", {}))
-    found.setdefault("devices", "\n".join(devices.rules(spec["linux"])))
+    found = {name for name in _ALWAYS if name in there} | {each.controller for each in _writes(group, spec)} - {""}
+    if not _is_ours(spec):
+        others = {name for name in _COUNTED if name in there}
+        found |= others - {name for name, _reason in group.obstacles(others)}
     return found
+
+
+def _owner(group: Group, spec: Spec) -> int:
+    """Whom the group is to belong to: the payload's user, if it sees its own groups only and may change them.
+
+    Only version 2 can be handed over safely (runtime-spec, config-linux, "Cgroup ownership").
+    """
+    linux = spec["linux"]
+    own = any(each["type"] == "cgroup" and not each.get("path") for each in linux.get("namespaces") or ())
+    if not own or group.host.mode != "unified" or not any(map(_shows_groups, spec.get("mounts") or ())):
+        return 0
+    from .usernamespace import on_host
+
+    uid = spec["process"]["user"]["uid"]
+    try:
+        return on_host(linux.get("uidMappings") or (), uid)
+    except KeyError:
+        raise OptionError("process.user.uid", f"{uid} is not mapped into the user namespace") from None
+
+
+def _shows_groups(mount: t.Mapping[str, t.Any]) -> bool:
+    """Whether a mount lets the payload change groups."""
+    place = mount.get("source"), mount.get("destination")
+    return place == ("cgroup", "/sys/fs/cgroup") and "ro" not in (mount.get("options") or ())
+
+
+def _writes(group: Group, spec: Spec) -> list[resources.Write]:
+    return resources.translate(_resources(spec), group.host, _is_ours(spec))
+
+
+def _resources(spec: Spec) -> resources.Resources:
+    """The section, with the devices that are made for the container: what cannot be used is not there."""
+    found = dict(spec["linux"].get("resources") or {})
+    made = [each for each in spec["linux"].get("devices") or () if each["type"] != "p"]
+    if made and not _is_ours(spec):
+        entries = [
+            {
+                "allow": True, "type": "b" if each["type"] == "b" else "c", "major": each.get("major", 0),
+                "minor": each.get("minor", 0), "access": "rwm",
+            }
+            for each in made
+        ]  # fmt: skip
+        found["devices"] = [*(found.get("devices") or ()), *entries]
+    return found
+
+
+def _is_ours(spec: Spec) -> bool:
+    """Whether the container module wrote the resources of a description, see :func:`.resources.translate`."""
+    return bool(annotation(spec, _LIMITS))
+
+
+def update(spec: Spec, changes: resources.Resources) -> None:
+    """Change the limits of a running container, and its description, which whoever calls keeps.
+
+    :param changes: as ``update -r`` has them.
+    :raises NsfleetError: a value makes no sense, or the kernel refused; all is as before then.
+    """
+    linux = spec["linux"]
+    merged = resources.update(of(spec), linux.get("resources") or {}, changes, _is_ours(spec))
+    linux["resources"] = merged
 
 
 def dispensable(name: str) -> list[str]:
@@ -90,6 +243,10 @@ def remove(spec: Spec) -> None:
     if group.exists and not group.of_others:
         group.kill()
         group.remove()
+    if annotation(spec, _SCOPE):
+        from .._cgroup import systemd
+
+        systemd.stop_scope(annotation(spec, _SCOPE).partition(":")[2])
 
 
 def leave_session() -> None:

@@ -18,15 +18,19 @@ import socket
 import sys
 import typing as t
 
-from .._kernel import capability, mount_api, namespace, path, process
+from .._kernel import capability, mount_api, namespace, path, process, seccomp
 from .._kernel.syscall import call, number, syscall
 from . import devices, hooks, mounts, terminal
+
+if t.TYPE_CHECKING:
+    from .seccomp import Program
 
 _PR_SET_DUMPABLE, _PR_SET_KEEPCAPS, _PR_SET_NO_NEW_PRIVS = 4, 8, 38
 _JOIN_SESSION_KEYRING = 1
 #: Messages to the parent: hooks are to run now; all is ready for the payload.
 HOOKS: t.Final = b"hooks"
 READY: t.Final = b"ready"
+LISTENER: t.Final = b"listener "  #: and the number of a descriptor, by which somebody decides of system calls
 
 
 class Setup:
@@ -66,6 +70,8 @@ class Setup:
         self.state: tuple[bytes, bytes] = (b"", b"")  #: the container's state as JSON, before and after its pid
         self.gate: socket.socket | None = None  #: where somebody says when the payload is to be executed
         self.stub: int | None = None
+        self.filter: Program | None = None  #: of system calls; ``None``: there is none, or the stub has it
+        self.pause: t.Callable[[bytes], None]  #: says something to the parent, and waits until it says to go on
 
 
 class Step(t.NamedTuple):
@@ -86,6 +92,7 @@ def begin(setup: Setup, hear: int, tell: int, steps: Steps) -> t.NoReturn:
     :param tell: descriptor for messages to the parent: one of the steps', or a line that says what failed.
     """
     doing = "begin"
+    setup.pause = lambda message: _pause(hear, tell, message)
     try:
         sys.meta_path.clear()
         for each in steps:
@@ -93,7 +100,7 @@ def begin(setup: Setup, hear: int, tell: int, steps: Steps) -> t.NoReturn:
             if each.function is not None:
                 each.function(setup)
             elif each.message != READY or setup.gate is None:
-                _pause(hear, tell, each.message)
+                setup.pause(each.message)
             else:
                 _wait_at_gate(setup.gate, tell)
         doing = "command"
@@ -238,6 +245,28 @@ def _connect_files(setup: Setup) -> None:
             os.close(fd)
 
 
+def _filter_early(setup: Setup) -> None:
+    """Without no_new_privs only CAP_SYS_ADMIN may, so it comes before capabilities are dropped."""
+    if not setup.no_new_privileges:
+        _filter(setup)
+
+
+def _filter_before_gate(setup: Setup) -> None:
+    """Whoever decides of system calls is told by the parent, which does not stay until the gate opens."""
+    if setup.gate is not None and setup.filter is not None and setup.filter.listener:
+        _filter(setup)
+
+
+def _filter(setup: Setup) -> None:
+    """Let the filter decide of all further system calls; whoever is to be told of some is told so by the parent."""
+    program, setup.filter = setup.filter, None
+    if program is not None:
+        listener = seccomp.load(program.code, program.flags)
+        if program.listener:
+            setup.pause(b"%s%d" % (LISTENER, listener))
+            os.close(listener)
+
+
 def _become_user(setup: Setup) -> None:
     """Capabilities of the bounding set go first: dropping them needs one of those that go later."""
     sets = setup.capabilities
@@ -299,10 +328,12 @@ def _execute(setup: Setup) -> None:
 
 _WAIT = Step("")
 _AS_WHOM: t.Final = (
+    Step("seccomp", _filter_early),
     Step("user and capabilities", _become_user),
     Step("cwd", _enter_directory),
     Step("no_new_privs", _finish),
     Step("command", _find_command),
+    Step("seccomp", _filter_before_gate),
 )
 #: The first process of a container.
 FIRST: t.Final[Steps] = (
@@ -321,6 +352,7 @@ FIRST: t.Final[Steps] = (
     *_AS_WHOM,
     Step("ready", None, READY),
     Step("hooks.startContainer", _run_hooks_at_start),
+    Step("seccomp", _filter),
 )
 #: A further one, which joins it.
 FURTHER: t.Final[Steps] = (
@@ -330,4 +362,5 @@ FURTHER: t.Final[Steps] = (
     Step("standard input and output", _connect_files),
     *_AS_WHOM,
     Step("ready", None, READY),
+    Step("seccomp", _filter),
 )

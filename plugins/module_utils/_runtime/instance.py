@@ -25,7 +25,7 @@ import typing as t
 
 from .._kernel import files, process
 from .._model.errors import NsfleetError
-from .spec import Spec
+from .spec import Spec, told
 
 _ALLOWED: t.Final = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_+-.")
 _LONGEST = 255
@@ -41,6 +41,11 @@ class Record(t.NamedTuple):
     created: str  #: RFC 3339, UTC
     pid: int = 0  #: of its first process; 0: it was not made yet
     started: int = 0  #: start time of that process, clock ticks since boot
+
+
+def taken(name: str) -> NsfleetError:
+    """What is said of an id that another container has."""
+    return NsfleetError(f"container with id {name} already exists")
 
 
 class Instance:
@@ -76,7 +81,7 @@ class Instance:
         try:
             os.mkdir(self.folder, 0o700)
         except FileExistsError:
-            raise NsfleetError(f"container with id {self.name} already exists") from None
+            raise taken(self.name) from None
         me = os.getpid()
         created = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime()) + f".{time.time_ns() % 10**9:09d}Z"
         self.save(Record(bundle, (me, process.start_time(me) or 0), process.boot_id(), created))
@@ -198,13 +203,9 @@ class Instance:
             "owner": "",
         }
 
-    def told_to_hooks(self, status: str, bundle: str) -> tuple[bytes, bytes]:
-        """The state as JSON for hooks, before and after the pid of its first process."""
-        told = {
-            "ociVersion": self.spec.get("ociVersion", ""), "id": self.name, "status": status, "bundle": bundle,
-            "annotations": self.spec.get("annotations") or {},
-        }  # fmt: skip
-        return b'{"pid": ', f", {json.dumps(told)[1:]}".encode()
+    def told(self, status: str, bundle: str) -> tuple[bytes, bytes]:
+        """The state as others are told it, before and after the pid of its first process."""
+        return told(self.spec, self.name, bundle, status)
 
     # --- the gate ----------------------------------------------------------------------
 

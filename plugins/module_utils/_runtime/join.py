@@ -15,7 +15,7 @@ import typing as t
 
 from .._kernel import namespace, process
 from .._model.errors import NsfleetError
-from . import init, payload, usernamespace, users
+from . import init, payload, seccomp, usernamespace, users
 from .birth import Birth
 
 if t.TYPE_CHECKING:
@@ -34,6 +34,7 @@ class Join(Birth):
     :param process_: ``process`` of the runtime-spec.
     :param group: the control group of the container, if any.
     :param standard: descriptors of standard input, output and error; ``None``: ``/dev/null`` of the container.
+    :param state: of the container, as JSON, before and after the pid of its first process.
     :param user: name of a user and group of the container, instead of the numbers in ``process_``.
     """
 
@@ -46,9 +47,10 @@ class Join(Birth):
         process_: dict[str, t.Any],
         group: Group | None,
         standard: tuple[int | None, int | None, int | None],
+        state: tuple[bytes, bytes],
         user: str = "",
     ) -> None:
-        super().__init__(process_, group, standard)
+        super().__init__(process_, group, standard, state)
         self.first = first
         self.spec = spec
         self.user = user
@@ -56,7 +58,9 @@ class Join(Birth):
     def _prepare(self) -> None:
         self.mappings = usernamespace.read_mappings(self.first)
         self._find_namespaces()
-        payload.prepare(self.setup, self.process, self.spec.get("linux") or {})
+        linux = self.spec.get("linux") or {}
+        payload.prepare(self.setup, self.process, linux)
+        self.filter = seccomp.prepare(linux.get("seccomp"))
         if self.user:
             root = os.open(f"/proc/{self.first}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
             try:
@@ -65,6 +69,11 @@ class Join(Birth):
                 )  # fmt: skip
             finally:
                 os.close(root)
+
+    def _told(self, pid: int) -> bytes:
+        """The state has the first process, whoever joins."""
+        del pid
+        return super()._told(self.first)
 
     def _find_namespaces(self) -> None:
         """Those that are not the caller's own; a namespace cannot be joined by whoever is in it, if it is for users."""

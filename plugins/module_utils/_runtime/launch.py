@@ -13,7 +13,7 @@ import typing as t
 from .._kernel import mount, mount_api, namespace, process
 from .._kernel.sysctl import parameter_path
 from .._model.errors import NsfleetError
-from . import devices, hooks, init, payload, usernamespace, users
+from . import devices, hooks, init, payload, seccomp, usernamespace, users
 from .birth import Birth
 from .mount_options import PROPAGATIONS
 from .mounts import prepare_mount
@@ -51,9 +51,9 @@ class Launch(Birth):
     :param place: the container's bundle.
     :param group: the control group that its processes are to be in, if any.
     :param standard: descriptors of standard input, output and error; ``None``: ``/dev/null`` of the container.
+    :param state: of the container, as JSON, before and after the pid of its first process.
     :param gate: socket on which the first process waits for the word to execute the payload; without it, it does so
         at once.
-    :param state: of the container, as JSON, before and after the pid of its first process; for hooks.
     """
 
     STEPS = init.FIRST
@@ -63,10 +63,10 @@ class Launch(Birth):
         place: Place,
         group: Group | None,
         standard: tuple[int | None, int | None, int | None],
+        state: tuple[bytes, bytes],
         gate: socket.socket | None = None,
-        state: tuple[bytes, bytes] = (b"{}", b""),
     ) -> None:
-        super().__init__(place.spec["process"], group, standard)
+        super().__init__(place.spec["process"], group, standard, state)
         self.place = place
         self.spec = place.spec
         self.linux: dict[str, t.Any] = self.spec.get("linux") or {}
@@ -148,6 +148,7 @@ class Launch(Birth):
         setup.hooks_inside = self.hooks.get("createContainer") or ()
         setup.hooks_at_start = self.hooks.get("startContainer") or ()
         payload.prepare(setup, self.process, self.linux)
+        self.filter = seccomp.prepare(self.linux.get("seccomp"))
         self._look_up_user()
 
     def _look_up_user(self) -> None:
@@ -184,15 +185,13 @@ class Launch(Birth):
         if self.network is not None:
             self.network.move(pid)
 
-    def _at_hooks(self, pid: int) -> bytes:
+    def _run_hooks(self, pid: int) -> None:
         """Namespaces are there, and all mounts, but the root is not changed yet."""
-        before, after = self.setup.state
         for point in ("prestart", "createRuntime"):
             try:
-                hooks.run(self.hooks.get(point) or (), b"%s%d%s" % (before, pid, after))
+                hooks.run(self.hooks.get(point) or (), self._told(pid))
             except hooks.Failed as error:
                 raise NsfleetError(f"hooks.{point}: {error}") from error
-        return b"1"
 
     # --- the intermediate process --------------------------------------------------
 

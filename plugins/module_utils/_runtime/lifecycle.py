@@ -13,7 +13,7 @@ import time
 from .._kernel import files, process
 from .._model.errors import NsfleetError
 from . import archive, groups, monitor, state
-from .bundle import Bundle, names
+from .bundle import SHARED, Bundle, names
 from .signals import signal_number
 from .spec import annotation
 
@@ -75,7 +75,7 @@ def remove(bundle: Bundle) -> None:
 
 def tidy(bundle: Bundle) -> None:
     """Remove drafts of files whose process was killed, and what there is of a container that has no bundle."""
-    for directory in (bundle.directory, state.DIRECTORY, archive.DIRECTORY):
+    for directory in (bundle.directory, state.DIRECTORY, SHARED):
         files.sweep(directory)
     if not bundle.exists:
         remove(bundle)

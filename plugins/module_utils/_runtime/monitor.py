@@ -25,7 +25,7 @@ from .._kernel import process
 from .._model.errors import NsfleetError
 from . import groups, state
 from .bundle import Bundle
-from .spec import annotation
+from .spec import annotation, told
 
 #: Seconds before the first restart; each further one doubles it, up to the longest.
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 60.0
@@ -113,6 +113,10 @@ def _stay(bundle: Bundle, writing: int) -> None:
     _tell(writing, "running")
 
 
+def _state(bundle: Bundle) -> tuple[bytes, bytes]:
+    return told(bundle.spec, bundle.name, bundle.directory, "creating")
+
+
 def _start(bundle: Bundle, restarts: int) -> None:
     from .launch import Launch
 
@@ -121,7 +125,7 @@ def _start(bundle: Bundle, restarts: int) -> None:
     known = state.State(monitor=me, boot=process.boot_id(), since=state.now(), restarts=restarts)
     state.save(bundle.name, known)
     try:
-        pid = Launch(bundle, groups.make(bundle.spec), (None, output, output)).start()
+        pid = Launch(bundle, groups.make(bundle.spec), (None, output, output), _state(bundle)).start()
     except (NsfleetError, OSError) as error:
         groups.remove(bundle.spec)
         state.save(bundle.name, known._replace(error=str(error)))

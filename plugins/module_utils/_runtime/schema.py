@@ -61,6 +61,30 @@ PROCESS: t.Final[Schema] = {
     "apparmorProfile": str,
     "selinuxLabel": str,
 }  # fmt: skip
+_RATE: Schema = [{"major!": int, "minor!": int, "rate!": int}]
+#: What a program may update while the container runs, too. Numbers are bytes, microseconds, pages as the field has it.
+RESOURCES: t.Final[Schema] = {
+    "devices": [{"allow!": bool, "type": str, "major": int, "minor": int, "access": str}],
+    "memory": {
+        "limit": int, "reservation": int, "swap": int, "kernel": int, "kernelTCP": int, "swappiness": int,
+        "disableOOMKiller": bool, "useHierarchy": bool, "checkBeforeUpdate": bool,
+    },
+    "cpu": {
+        "shares": int, "quota": int, "burst": int, "period": int, "realtimeRuntime": int, "realtimePeriod": int,
+        "cpus": str, "mems": str, "idle": int,
+    },
+    "pids": {"limit": int},
+    "blockIO": {
+        "weight": int, "leafWeight": int,
+        "weightDevice": [{"major!": int, "minor!": int, "weight": int, "leafWeight": int}],
+        "throttleReadBpsDevice": _RATE, "throttleWriteBpsDevice": _RATE, "throttleReadIOPSDevice": _RATE,
+        "throttleWriteIOPSDevice": _RATE,
+    },
+    "hugepageLimits": [{"pageSize!": str, "limit!": int}],
+    "network": {"classID": int, "priorities": [{"name!": str, "priority!": int}]},
+    "rdma": Map({"hcaHandles": int, "hcaObjects": int}),
+    "unified": Map(str),
+}  # fmt: skip
 SPEC: t.Final[Schema] = {
     "ociVersion!": str,
     "root": {"path!": str, "readonly": bool},
@@ -86,11 +110,9 @@ SPEC: t.Final[Schema] = {
         "timeOffsets": {clock: {"secs": int, "nanosecs": int} for clock in ("monotonic", "boottime")},
         "sysctl": Map(str),
         "cgroupsPath": str,
-        "resources": {
-            "devices": [{"allow!": bool, "type": str, "major": int, "minor": int, "access": str}],
-            "unified": Map(str),
-        },
+        "resources": RESOURCES,
         "rootfsPropagation": frozenset(PROPAGATIONS),
+        "seccomp": None,  # see the module of that name
         "personality": {"domain!": frozenset({"LINUX", "LINUX32"}), "flags": [str]},
         "maskedPaths": [str],
         "readonlyPaths": [str],
@@ -107,7 +129,7 @@ def check(value: t.Any, schema: Schema = SPEC, where: str = "config.json") -> No
     """
     wrong = list(_wrong(value, schema, ""))
     if schema is SPEC and not wrong:
-        wrong = [("", problem) for problem in _contradictions(value)]
+        wrong = [("", problem) for problem in (*_contradictions(value), *_wrong_filter(value))]
     unknown = [path for path, problem in wrong if not problem]
     problems = [f"{path}: {problem}" if path else problem for path, problem in wrong if problem]
     if unknown:
@@ -186,6 +208,14 @@ def _contradictions(spec: t.Mapping[str, t.Any]) -> t.Iterator[str]:
     yield from _wrong_sysctls(linux.get("sysctl") or {}, spaces)
     if (linux.get("personality") or {}).get("flags"):
         yield "linux.personality.flags: there are none yet (runtime-spec), so none is expected"
+
+
+def _wrong_filter(spec: t.Mapping[str, t.Any]) -> t.Iterator[str]:
+    profile = (spec.get("linux") or {}).get("seccomp")
+    if profile is not None:
+        from . import seccomp
+
+        yield from seccomp.problems(profile, "linux.seccomp")
 
 
 def _wrong_process(process: t.Mapping[str, t.Any]) -> t.Iterator[str]:

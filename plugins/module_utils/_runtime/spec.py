@@ -70,6 +70,23 @@ def fixed(spec: Spec) -> Spec:
     return left
 
 
+def told(spec: Spec, name: str, bundle: str, status: str) -> tuple[bytes, bytes]:
+    """The state of a container as JSON, before and after the pid of its first process (runtime-spec, runtime.md).
+
+    In two parts, since who tells it may not be able to encode anything any more.
+
+    :param bundle: its directory.
+    :param status: ``creating``, ``created``, ``running`` or ``stopped``.
+    """
+    import json
+
+    state = {
+        "ociVersion": spec.get("ociVersion", VERSION), "id": name, "status": status, "bundle": bundle,
+        "annotations": spec.get("annotations") or {},
+    }  # fmt: skip
+    return b'{"pid": ', f", {json.dumps(state)[1:]}".encode()
+
+
 def annotation(spec: Spec, name: str) -> str:
     """One of our own annotations, empty if it is not there."""
     value: str = spec.get("annotations", {}).get(ANNOTATION + name, "")

@@ -62,7 +62,8 @@ def execute(general: Values, values: Values, operands: list[str]) -> int:
         group = groups.below(group, values["cgroup"])
     kernel.keep_descriptors(3 + number(values, "preserve-fds"))
     front = Foreground(detached=bool(values["detach"]))
-    join = Join(record.pid, instance.spec, wanted, group if group.exists else None, (0, 1, 2), user=_name(values))
+    state = instance.told(status, record.bundle)
+    join = Join(record.pid, instance.spec, wanted, group if group.exists else None, (0, 1, 2), state, _name(values))
     join.setup.console = _console(wanted, values, front)
     pid = join.start()
     if values["pid-file"]:

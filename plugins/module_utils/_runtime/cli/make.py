@@ -16,7 +16,7 @@ from ..._kernel import files, process
 from ..._model.errors import NsfleetError
 from .. import groups, hooks
 from ..birth import not_executed
-from ..instance import CREATED, CREATING, RUNNING, STOPPED, Instance
+from ..instance import CREATED, CREATING, RUNNING, STOPPED, Instance, taken
 from ..schema import check
 from ..spec import Spec
 from .arguments import Option, Values, number
@@ -49,7 +49,7 @@ def create(general: Values, values: Values, operands: list[str]) -> int:
     :raises NsfleetError: it could not be made; nothing of it is left.
     """
     instance = Instance(general["root"], operands[0])
-    _create(instance, values, gate=True)
+    _create(instance, {**general, **values}, gate=True)
     return 0
 
 
@@ -81,7 +81,7 @@ def run(general: Values, values: Values, operands: list[str]) -> int:
     """
     instance = Instance(general["root"], operands[0])
     front = Foreground(detached=bool(values["detach"]))
-    pid = _create(instance, values, gate=False, front=front)
+    pid = _create(instance, {**general, **values}, gate=False, front=front)
     _run_hooks_after_start(instance, instance.load().bundle, pid)
     if values["detach"]:
         return 0
@@ -122,8 +122,10 @@ def _create(instance: Instance, values: Values, gate: bool, front: Foreground | 
     process.keep_descriptors(3 + number(values, "preserve-fds"))
     if values["no-pivot"]:
         raise NsfleetError("--no-pivot: not supported: a root that was not changed by pivot_root(2) can be left")
+    if instance.exists:
+        raise taken(instance.name)
     bundle = os.path.abspath(values["bundle"] or ".")
-    spec = _read(bundle, instance.name)
+    spec = _read(bundle, instance.name, bool(values["systemd-cgroup"]))
     instance.begin(bundle, spec)
     try:
         return _bring_up(instance, bundle, values, gate, front)
@@ -132,7 +134,7 @@ def _create(instance: Instance, values: Values, gate: bool, front: Foreground | 
         raise
 
 
-def _read(bundle: str, name: str) -> Spec:
+def _read(bundle: str, name: str, systemd: bool) -> Spec:
     """The description of a bundle, with paths that mean the same everywhere."""
     path = os.path.join(bundle, "config.json")
     try:
@@ -143,9 +145,9 @@ def _read(bundle: str, name: str) -> Spec:
     check(spec, where=path)
     if spec.get("root"):
         spec["root"]["path"] = os.path.realpath(os.path.join(bundle, spec["root"]["path"]))
-    linux = spec.setdefault("linux", {})
-    if not linux.get("cgroupsPath"):
-        linux["cgroupsPath"] = name
+    spec.setdefault("linux", {})
+    groups.settle(spec, name, systemd)
+    groups.refuse_used(spec)
     return t.cast("Spec", spec)
 
 
@@ -158,8 +160,8 @@ def _bring_up(instance: Instance, bundle: str, values: Values, gate: bool, front
         instance,
         groups.make(spec),
         (0, 1, 2),
+        instance.told(CREATING, bundle),
         gate=instance.open_gate() if gate else None,
-        state=instance.told_to_hooks(CREATING, bundle),
     )
     launch.setup.console = _console(spec, values, front)
     launch.setup.keyring = "" if values["no-new-keyring"] else f"_ses.{instance.name}"
@@ -203,7 +205,7 @@ def _give_up(instance: Instance) -> None:
 
 def _run_hooks_after_start(instance: Instance, bundle: str, pid: int) -> None:
     """A hook that fails is the end of the container (runtime.md, "Lifecycle")."""
-    before, after = instance.told_to_hooks(RUNNING, bundle)
+    before, after = instance.told(RUNNING, bundle)
     try:
         hooks.run((instance.spec.get("hooks") or {}).get("poststart") or (), b"%s%d%s" % (before, pid, after))
     except hooks.Failed as error:
@@ -232,7 +234,7 @@ def _destroy(instance: Instance) -> None:
         return
     _kill(instance)
     groups.remove(spec)
-    before, after = instance.told_to_hooks(STOPPED, record.bundle)
+    before, after = instance.told(STOPPED, record.bundle)
     try:
         hooks.run((spec.get("hooks") or {}).get("poststop") or (), b"%s%d%s" % (before, 0, after))
     except hooks.Failed as error:  # the container is gone all the same
