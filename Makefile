@@ -125,7 +125,7 @@ matrix-small: $(VENV)/test $(TREE)
 	--junit-xml=$(OUTPUT)/matrix-small.xml
 
 bench: $(VENV)/test $(TREE) ## Side by side with what a user would use instead (ROUNDS=10)
-	PYTHONPATH=tests $(SANDBOX) $(BIN)/python tests/benchmark/run.py $(ROUNDS)
+	PYTHONPATH=tests:.build $(SANDBOX) $(BIN)/python tests/benchmark/run.py $(ROUNDS)
 
 changelog: $(VENV)/test $(TREE) ## Fragments and new plugins into the changelog of the version in galaxy.yml
 	antsibull-changelog release --update-existing --cummulative-release

@@ -18,6 +18,7 @@ import sys
 import tempfile
 import typing as t
 
+from benchmark import runtime
 from support import site
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -86,7 +87,7 @@ def wiring(rounds: int) -> t.Iterator[str]:
 
 def main(rounds: int) -> None:
     """Run all benchmarks and print what came out."""
-    for benchmark in (nothing_to_do, wiring):
+    for benchmark in (nothing_to_do, wiring, runtime.runs, runtime.imports):
         for line in benchmark(rounds):
             print(line, flush=True)
 

@@ -22,7 +22,7 @@ from ansible_collections.nsfleet.linux.plugins.module_utils._kernel import secco
 from ansible_collections.nsfleet.linux.plugins.module_utils._kernel.capability import NAMES
 from ansible_collections.nsfleet.linux.plugins.module_utils._model.errors import NsfleetError
 from ansible_collections.nsfleet.linux.plugins.module_utils._resources.container import Container
-from ansible_collections.nsfleet.linux.plugins.module_utils._runtime import seccomp, seccomp_profile, stub
+from ansible_collections.nsfleet.linux.plugins.module_utils._runtime import bundle, seccomp, seccomp_profile, stub
 from ansible_collections.nsfleet.linux.plugins.module_utils._runtime.spec import CAPABILITIES
 from hypothesis import given
 from hypothesis import strategies as st
@@ -337,7 +337,7 @@ def test_the_kernel_takes_what_was_compiled(action: str, words: Profile, ends: i
 @pytest.fixture
 def cache(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> pathlib.Path:
     """An empty place for compiled programs."""
-    monkeypatch.setattr(seccomp, "SHARED", str(tmp_path / "lib"))
+    monkeypatch.setattr(bundle, "SHARED", str(tmp_path / "lib"))
     return tmp_path / "lib"
 
 
@@ -388,7 +388,7 @@ def test_of_many_programs_the_oldest_go(cache: pathlib.Path, monkeypatch: pytest
 
 def test_where_nothing_can_be_kept_programs_are_compiled(tmp_path: pathlib.Path, monkeypatch: t.Any) -> None:
     (tmp_path / "file").touch()
-    monkeypatch.setattr(seccomp, "SHARED", str(tmp_path / "file" / "lib"))
+    monkeypatch.setattr(bundle, "SHARED", str(tmp_path / "file" / "lib"))
     assert run(prepared(profile(rule("mkdir"))), "mkdir") == EPERM
 
 

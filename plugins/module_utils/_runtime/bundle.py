@@ -17,7 +17,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 import typing as t
 
 from .._kernel import files
@@ -105,6 +104,8 @@ class Bundle:
 
     def forget_layer(self) -> None:
         """Remove the private layer."""
+        import shutil
+
         for name in ("upper", "work"):
             shutil.rmtree(os.path.join(self.directory, name), ignore_errors=True)
 

@@ -11,7 +11,6 @@ library does not know are left out, as runc does: profiles name calls of newer k
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
 import struct
@@ -20,7 +19,6 @@ import typing as t
 from .._kernel import files
 from .._kernel import seccomp as kernel
 from .._model.errors import NsfleetError
-from .bundle import SHARED
 
 Profile = dict[str, t.Any]
 
@@ -346,6 +344,10 @@ def _cached(profile: Profile) -> bytes:
 
     The file begins with a digest of the rest. It is written whole, so that others may read and write it meanwhile.
     """
+    import hashlib  # here, since most containers of other engines have no profile, and it is dear
+
+    from .bundle import SHARED
+
     rules = {word: profile.get(word) for word in ("defaultAction", "defaultErrnoRet", "architectures", "syscalls")}
     key = json.dumps([_FORMAT, kernel.version(), os.uname().machine, rules], sort_keys=True)
     path = os.path.join(SHARED, f"{_PREFIX}{hashlib.sha256(key.encode()).hexdigest()[:32]}.bpf")
@@ -361,6 +363,8 @@ def _cached(profile: Profile) -> bytes:
 
 
 def _forget_oldest() -> None:
+    from .bundle import SHARED
+
     names = [name for name in files.list_directory(SHARED) if name.startswith(_PREFIX)]
     paths = sorted((os.path.join(SHARED, name) for name in names), key=os.path.getmtime)
     for path in paths[: 1 - _MOST]:
