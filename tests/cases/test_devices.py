@@ -137,11 +137,8 @@ def test_what_is_refused(entry: dict[str, t.Any], words: str) -> None:
 @pytest.mark.parametrize(
     ("rule", "words"),
     [
-        ({"allow": True, "type": "x"}, "linux.resources.devices[0]: expected type a, b or c"),
-        (
-            {"allow": True, "access": "rx"},
-            "linux.resources.devices[0]: expected type a, b or c and access of r, w and m",
-        ),
+        ({"allow": True, "type": "x"}, "linux.resources.devices[0].type: expected a, b or c"),
+        ({"allow": True, "access": "rx"}, "linux.resources.devices[0].access: expected letters of rwm"),
         ({"type": "a"}, "linux.resources.devices[0].allow: it is missing"),
         ({"allow": True, "path": "/dev/kvm"}, "linux.resources.devices[0].path"),
     ],

@@ -48,6 +48,7 @@ def described(*mounts: t.Mapping[str, t.Any], **linux: t.Any) -> Spec:
     options = {"name": "case", "state": "started", "rootfs": ROOT, "command": ["/bin/sleep", "1000"]}
     spec = Container(options).compose()
     del spec["linux"]["resources"]["unified"]["devices"]
+    del spec["annotations"]["nsfleet.linux/limits"]  # so that its resources are those of anybody
     spec["annotations"]["nsfleet.linux/stop-signal"] = "SIGKILL"
     spec["mounts"] += [USR, *mounts]
     spec["linux"]["namespaces"] += linux.pop("namespaces", [])

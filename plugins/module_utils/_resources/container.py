@@ -119,7 +119,8 @@ class Container(Resource):
             elif field.name not in wanted and field.read is not None:
                 wanted[field.name] = field.read(spec)
         wanted.setdefault("env", {}).setdefault("PATH", PATH)
-        wanted["hostname"] = wanted["hostname"] or self.name
+        own_names = wanted["namespaces"]["uts"] != "host"
+        wanted["hostname"] = (wanted["hostname"] or self.name) if own_names else ""
         wanted["capabilities"] = wanted_capabilities(self.given.get("cap_add"), self.given.get("cap_drop"))
         self._take_profile()
         nodes = wanted["device_nodes"]
@@ -244,6 +245,8 @@ class Container(Resource):
         for field in FIELDS:
             if field.name in self.wanted and field.write is not None:
                 field.write(spec, self.wanted[field.name])
+        if self.wanted["namespaces"]["mount"] == "host":
+            del spec["linux"]["rootfsPropagation"]
         spec["linux"]["cgroupsPath"] = self._group_name()
         if self._profile is not None:
             spec["linux"]["seccomp"] = self._profile

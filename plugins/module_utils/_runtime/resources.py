@@ -399,10 +399,10 @@ def _rules(section: _Section) -> list[devices.Rule]:
     """The rules of one entry; without a type, it is about all."""
     from .._cgroup import devices
 
-    kind, letters = section.words("type") or "a", section.words("access")
+    kind, letters = section.words("type") or "a", section.words("access") or "rwm"
     if kind not in ("a", "b", "c"):
         raise section.error("type", f"expected a, b or c, got {kind!r}")
-    if not letters or not set(letters) <= set("rwm"):
+    if not set(letters) <= set("rwm"):
         raise section.error("access", f"expected letters of rwm, got {letters!r}")
     allow = section.flag("allow")
     if allow is None:
