@@ -104,6 +104,10 @@ NET_ADMIN, NET_RAW, NET_BIND_SERVICE = 12, 13, 10
 
 # --- every option ------------------------------------------------------------
 
+NODES = [
+    {"path": "/srv/dev/loop", "major": 10, "minor": 237, "mode": "0640", "uid": 5, "gid": 7},
+    {"path": "/dev/wire", "type": "p"},
+]
 CASES = [
     Case(
         "command", {"command": [*WAIT[:2], WAIT[2] + " # other"]}, lambda: content(f"/proc/{pid()}/cmdline")[-7:-1],
@@ -172,10 +176,7 @@ CASES = [
          edited("d['mounts'][-1]['uidMappings'][0]['hostID'] = 8"), needs="idmapped mounts", reverts_to=("", False)),
     Case("rootfs_propagation", {"rootfs_propagation": "shared"}, lambda: propagation("/"), "shared",
          edited("d['linux']['rootfsPropagation'] = 'unbindable'"), reverts_to=""),
-    Case("device_nodes", {"device_nodes": [
-            {"path": "/srv/dev/loop", "major": 10, "minor": 237, "mode": "0640", "uid": 5, "gid": 7},
-            {"path": "/dev/wire", "type": "p"},
-         ]},
+    Case("device_nodes", {"device_nodes": NODES},
          lambda: inside("sh -c 'cd /; stat -c %A:%u:%g srv/dev/loop dev/wire 2>/dev/null || true'").split(),
          ["crw-r-----:5:7", "prw-rw-rw-:0:0"], edited("d['linux']['devices'][0]['fileMode'] = 0o666"), reverts_to=[]),
     Case("subordinate_ids", {"namespaces": {"user": "private"}, "subordinate_ids": 1000},

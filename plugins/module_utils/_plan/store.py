@@ -99,8 +99,8 @@ class Store:
         empty = not files.list_directory(deepest)
         return empty or os.path.lexists(self.journal) or any(map(files.drafts, (self.directory, self.records)))
 
-    def abandoned(self) -> t.Iterator[Store]:
-        """Stores of the other domains beside this one in which a killed run left something, each of them locked.
+    def for_abandoned(self, work: t.Callable[[Store], None]) -> None:
+        """Do something in the other domains beside this one in which a killed run left something, each locked.
 
         For kinds that have a domain for each object. Where a run is at work, nothing was abandoned.
         """
@@ -110,7 +110,7 @@ class Store:
             if other.domain != self.domain and other.untidy():
                 with other._if_free() as free:
                     if free:
-                        yield other
+                        work(other)
 
     @contextlib.contextmanager
     def _if_free(self) -> t.Iterator[bool]:

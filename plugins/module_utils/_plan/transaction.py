@@ -26,9 +26,7 @@ def transact(resources: t.Sequence[Resource], store: Store) -> tuple[list[Plan],
     """
     with store.exclusive():
         warnings = _recover(type(resources[0]), resources, store)
-        for other in store.abandoned():
-            warnings += _recover(type(resources[0]), (), other)
-            other.commit()
+        store.for_abandoned(lambda other: warnings.extend(_recover_whole(type(resources[0]), other)))
         plans = look(resources, store)
         warnings += preflight(plans, check=False)
         if any(plan.changed for plan in plans):
@@ -167,6 +165,13 @@ def _intent(plan: Plan, store: Store) -> State:
         "record": record.data() if record else None,
         "footprint": resource.footprint(),
     }
+
+
+def _recover_whole(kind: type[Resource], store: Store) -> list[str]:
+    """Undo what a killed run left in a domain in which this run has nothing else to do."""
+    warnings = _recover(kind, (), store)
+    store.commit()
+    return warnings
 
 
 def _recover(kind: type[Resource], resources: t.Sequence[Resource], store: Store) -> list[str]:

@@ -99,11 +99,11 @@ class Mount:
             self._remount(root)
             return
         source = self.make() if self.descriptor is None else self.descriptor
-        target = self._target(root, source)
+        place = self._target(root, source)
         if self.options.copy_up:
-            copy_up(target, source)
-        mount_api.attach(source, target)
-        os.close(target)
+            copy_up(place, source)
+        mount_api.attach(source, place)
+        os.close(place)
         if self.bind:
             if propagation is not None:
                 mount_api.propagate(source, propagation)

@@ -120,15 +120,16 @@ SPEC: t.Final[Schema] = {
 }  # fmt: skip
 
 
-def check(value: t.Any, schema: Schema = SPEC, where: str = "config.json") -> None:
+def check(value: t.Any, schema: Schema = None, where: str = "config.json") -> None:
     """Refuse what is not as it should be.
 
     :param value: what was read from a file.
+    :param schema: what it has to be; a whole description if not given.
     :param where: what the message says it is.
     :raises NsfleetError: with everything that is wrong: fields that are not supported, and values that are none.
     """
-    wrong = list(_wrong(value, schema, ""))
-    if schema is SPEC and not wrong:
+    wrong = list(_wrong(value, SPEC if schema is None else schema, ""))
+    if schema is None and not wrong:
         wrong = [("", problem) for problem in (*_contradictions(value), *_wrong_filter(value))]
     unknown = [path for path, problem in wrong if not problem]
     problems = [f"{path}: {problem}" if path else problem for path, problem in wrong if problem]
@@ -146,7 +147,7 @@ def _wrong(value: t.Any, schema: Schema, path: str) -> t.Iterator[tuple[str, str
         if not isinstance(value, str) or value not in schema:
             yield path, f"expected one of {', '.join(sorted(schema))}, got {value!r}"
     elif isinstance(schema, type):
-        if type(value) is not schema:  # a bool is an int for Python only
+        if not isinstance(value, schema) or isinstance(value, bool) != (schema is bool):  # a bool is an int to Python
             yield path, f"expected {_WORDS[schema]}, got {value!r}"
     elif isinstance(schema, list):
         yield from _wrong_list(value, schema[0], path)
