@@ -17,8 +17,8 @@ LINT   := lint-ruff lint-format lint-mypy lint-ansible lint-yaml lint-shell lint
 #: What make test runs; each leaves its results in $(OUTPUT)/NAME.xml or NAME-*.xml. The longest come first.
 SUITES := sanity lint matrix-small unit $(EACH_SITE) $(EACH_CASE)
 #: Debian packages that the tests need.
-PACKAGES := conntrack curl e2fsprogs ethtool git iproute2 iputils-ping lz4 mmdebstrap nftables openssh-client procps \
-            python3-venv qemu-system-x86 qemu-utils runc shellcheck util-linux xz-utils zstd
+PACKAGES := conmon conntrack containerd curl e2fsprogs ethtool git iproute2 iputils-ping lz4 mmdebstrap nftables openssh-client procps \
+            podman python3-venv qemu-system-x86 qemu-utils runc shellcheck util-linux xz-utils zstd
 
 # Test hosts: which cases (empty: all), on which Debian, with which control groups (docs/testing.md).
 CASES  ?=

@@ -28,6 +28,8 @@ PROBES = {
     "device memory that can be shared": "grep -rq . /sys/fs/cgroup/dmem.capacity /sys/fs/cgroup/*/dmem.capacity",
     "the disk scheduler BFQ": "grep -q bfq /sys/block/*/queue/scheduler",
     "runc": "command -v runc",
+    "podman": "command -v podman conmon",
+    "containerd": "command -v containerd ctr",
     "a limit of learned addresses of bridges": "printf '6.7\\n%s\\n' \"$(uname -r)\" | sort -VC",
 }
 

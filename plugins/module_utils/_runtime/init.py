@@ -311,13 +311,16 @@ def _find_command(setup: Setup) -> None:
     """Look up the command as execvp(3) does, before the container is called ready."""
     command = setup.arguments[0]
     folders = [""] if "/" in command else setup.environment.get("PATH", "").split(":")
-    for folder in folders:
-        candidate = os.path.join(folder, command)
+    candidates = [os.path.join(folder, command) for folder in folders]
+    for candidate in candidates:
         if os.path.isfile(candidate) and os.access(candidate, os.X_OK):
             setup.arguments = (candidate, *setup.arguments)
             return
+    there = any(map(os.path.lexists, candidates))
+    number, words = (errno.EACCES, "the user may not execute") if there else (errno.ENOENT, "there is no program")
     where = "" if "/" in command else f" in PATH ({setup.environment.get('PATH', '')})"
-    raise OSError(2, f"there is no program {command!r}{where} in the container that its user may execute")
+    # The last words are the kernel's own: by them engines tell their callers 126 from 127 (execvp(3), podman-run(1)).
+    raise OSError(number, f"{words} {command!r}{where} in the container: {os.strerror(number)}")
 
 
 def _execute(setup: Setup) -> None:
