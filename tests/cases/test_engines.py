@@ -15,7 +15,7 @@ import pytest
 from support import world
 from support.abilities import need
 from support.bundle import Bundle, Runtime
-from support.engines import IMAGE, Containerd, Podman, layer
+from support.engines import CACHES, IMAGE, Containerd, Podman, layer
 
 #: A payload that ends by itself when it is asked to.
 POLITE = ("sh", "-c", "trap 'exit 5' TERM; echo ready; while :; do sleep 0.05; done")
@@ -27,12 +27,18 @@ def listed(program: str) -> t.Callable[[], str]:
     return lambda: Runtime(program)("list", "--quiet")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def caches_were_here() -> None:
+    """Engines make directories when they are first used, and leave them."""
+    world.sh(f"mkdir -p {' '.join(CACHES)}")
+
+
 @pytest.fixture
-def podman(program: str, listed: t.Callable[[], str]) -> t.Iterator[Podman]:
+def podman(request: pytest.FixtureRequest, program: str, listed: t.Callable[[], str]) -> t.Iterator[Podman]:
     """Podman, which leaves nothing."""
     need("podman")
     with tempfile.TemporaryDirectory(prefix="podman-", dir="/tmp") as directory:
-        engine = Podman(pathlib.Path(directory), program)
+        engine = Podman(pathlib.Path(directory), program, getattr(request, "param", "vfs"))
         yield engine
         engine.end()
     assert listed() == ""
@@ -103,20 +109,19 @@ def run(podman: Podman, bundle: Bundle, *words: str, options: t.Sequence[str] = 
     return podman("run", "--detach", "--name", "case", *given, *words).strip()
 
 
-@pytest.mark.parametrize("driver", ["vfs", "overlay"])
-def test_podman_runs_an_image(podman: Podman, tmp_path: pathlib.Path, driver: str) -> None:
+@pytest.mark.parametrize("podman", ["vfs", "overlay"], indirect=True)
+def test_podman_runs_an_image(podman: Podman, tmp_path: pathlib.Path) -> None:
     (tmp_path / "layer.tar").write_bytes(layer())
-    storage = f"--storage-driver={driver}"
-    podman(storage, "import", str(tmp_path / "layer.tar"), IMAGE)
+    podman("import", str(tmp_path / "layer.tar"), IMAGE)
     command = "echo out; echo err >&2; echo kept > /data/mark; id -u; exit 7"
-    done = podman.call(storage, "run", "--name", "case", *Podman.OPTIONS, IMAGE, "sh", "-c", command)
+    done = podman.call("run", "--name", "case", *Podman.OPTIONS, IMAGE, "sh", "-c", command)
     assert (done.returncode, done.stdout, done.stderr) == (7, "out\n0\n", "err\n")
-    (told,) = json.loads(podman(storage, "ps", "--all", "--format", "json"))
+    (told,) = json.loads(podman("ps", "--all", "--format", "json"))
     assert (told["Exited"], told["ExitCode"]) == (True, 7)
-    logged = podman.call(storage, "logs", "case")
+    logged = podman.call("logs", "case")
     assert (logged.stdout, logged.stderr) == ("out\n0\n", "err\n")
-    assert "A /data/mark" in podman(storage, "diff", "case").splitlines()
-    podman(storage, "rm", "case")
+    assert "A /data/mark" in podman("diff", "case").splitlines()
+    podman("rm", "case")
 
 
 def test_podman_sees_the_life_of_a_container(podman: Podman, bundle: Bundle, listed: t.Callable[[], str]) -> None:
@@ -182,7 +187,7 @@ def test_podman_executes_in_a_container(podman: Podman, bundle: Bundle) -> None:
     told = podman("exec", *as_whom, "case", "sh", "-c", "id -u; id -g; pwd; echo $COLOUR; readlink /proc/self/ns/net")
     assert told.splitlines() == ["1001", "1002", "/tmp", "red", namespace(pid, "net")]
     assert podman("exec", "--interactive", "case", "cat", stdin=None, input="piped\n") == "piped\n"
-    assert podman("exec", "--tty", "case", "tty") == "/dev/pts/0\r\n"
+    assert podman("exec", "--tty", "case", "tty") == "/dev/pts/0\n"
     assert podman.call("exec", "case", "sh", "-c", "exit 3").returncode == 3
     podman("exec", "--detach", "case", "touch", "/tmp/detached")
     world.until((bundle.root / "tmp/detached").exists)
@@ -200,7 +205,7 @@ def test_podman_tells_a_command_that_is_not_there_from_one_that_cannot_be_execut
 
 def test_podman_gives_a_terminal_and_standard_input(podman: Podman, bundle: Bundle) -> None:
     root = ("--rootfs", str(bundle.root))
-    assert podman("run", "--rm", "--tty", *Podman.OPTIONS, *root, "tty") == "/dev/pts/0\r\n"
+    assert podman("run", "--rm", "--tty", *Podman.OPTIONS, *root, "tty") == "/dev/pts/0\n"
     assert (
         podman("run", "--rm", "--interactive", *Podman.OPTIONS, *root, "cat", stdin=None, input="piped\n") == "piped\n"
     )

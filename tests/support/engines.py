@@ -20,6 +20,10 @@ import typing as t
 from support import world
 from support.bundle import FOLDERS, LINKS, Runtime
 
+#: Where Podman keeps things whatever it is told.
+CACHES = ("/var/lib/containers/cache", "/var/cache/containers")
+#: Where the runtime keeps profiles of system calls that it compiled.
+PROFILES = "/var/lib/nsfleet/lib"
 IMAGE = "localhost/empty:1"
 _MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}
 _MEDIA = "application/vnd.oci.image"
@@ -70,24 +74,29 @@ class Podman(Runtime):
 
     :param directory: its path has 40 characters at most, since Podman has sockets below it.
     :param program: path of the runtime.
+    :param driver: how it keeps roots.
     """
 
     #: What containers of the tests have in common: the host's programs, and no network.
     OPTIONS: t.Final = ("--volume", "/usr:/usr:ro", "--network", "none")
 
-    def __init__(self, directory: pathlib.Path, program: str) -> None:
+    def __init__(self, directory: pathlib.Path, program: str, driver: str) -> None:
+        self._directory = directory
         folders = (f"--{name}={directory / name}" for name in ("root", "runroot", "tmpdir"))
         super().__init__("podman", *folders, f"--runtime={program}", "--cgroup-manager=cgroupfs",
-                         "--storage-driver=vfs", "--events-backend=file")  # fmt: skip
+                         f"--storage-driver={driver}", "--events-backend=file")  # fmt: skip
         settings = directory / "containers.conf"
         # The usual limits are more than a host without CAP_SYS_RESOURCE can give, and usual locks are in the /dev/shm
         # that the sandbox shares with the real host.
-        settings.write_text('[containers]\ndefault_ulimits = []\n[engine]\nlock_type = "file"\n')
-        self._environment = {**os.environ, "CONTAINERS_CONF": str(settings)}
+        settings.write_text(
+            '[containers]\ndefault_ulimits = []\n[engine]\nlock_type = "file"\n'
+            f'[network]\nnetwork_config_dir = "{directory}/networks"\n'
+        )
+        self._environment = {**os.environ, "CONTAINERS_CONF": str(settings), "TMPDIR": str(directory)}
 
     def call(self, *words: str, **options: t.Any) -> subprocess.CompletedProcess[str]:
-        """Run a command, whatever comes of it."""
-        return super().call(*words, env=self._environment, **options)
+        """Run a command, whatever comes of it, in the directory, since conmon leaves files where it is started."""
+        return super().call(*words, env=self._environment, cwd=self._directory, **options)
 
     def inspect(self, name: str) -> dict[str, t.Any]:
         """What it tells of a container."""
@@ -98,8 +107,10 @@ class Podman(Runtime):
         return int(self.inspect(name)["State"]["Pid"])
 
     def end(self) -> None:
-        """Remove all its containers, and its groups, which it leaves."""
+        """Remove all its containers, and what it leaves: groups, a mount, and what is kept for a next time."""
         self("rm", "--all", "--force", "--time", "0")
+        world.sh(f"! mountpoint -q {self._directory}/root/overlay || umount {self._directory}/root/overlay")
+        world.sh(f"rm -rf {PROFILES} {' '.join(f'{cache}/*' for cache in CACHES)}")
         world.until(lambda: remove_groups("libpod_parent"))
 
 
