@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import pathlib
+import stat
 import tempfile
 import typing as t
 
@@ -166,6 +167,39 @@ def test_podman_limits(podman: Podman, bundle: Bundle) -> None:
     assert told["pids"] == "1"
     assert podman.call("run", "--rm", *Podman.OPTIONS, "--memory", "16m", "--rootfs", str(bundle.root),
                        "sh", "-c", "head -c 64m /dev/zero | tail -c 64m; exit $?").returncode == 137  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["private", "host"])
+def test_podman_shows_a_container_its_own_groups(podman: Podman, bundle: Bundle, kind: str) -> None:
+    run(podman, bundle, "sleep", "1000", options=["--memory", "64m", "--cgroupns", kind])
+    pid = podman.pid("case")
+    assert (namespace(pid, "cgroup") == namespace("self", "cgroup")) is (kind == "host")
+    inside = "find /sys/fs/cgroup -name memory.limit_in_bytes -o -name memory.max"
+    assert podman("exec", "case", "sh", "-c", f"cat $({inside})") == f"{64 << 20}\n"
+    assert podman("exec", "case", "sh", "-c", "find /sys/fs/cgroup -name '*libpod*'") == ""
+
+
+def test_podman_maps_users(podman: Podman, bundle: Bundle) -> None:
+    run(podman, bundle, "sleep", "1000", options=["--uidmap", "0:100000:1000", "--gidmap", "0:100000:1000"])
+    pid = podman.pid("case")
+    assert read(f"/proc/{pid}/uid_map").split() == ["0", "100000", "1000"]
+    assert status(pid)["Uid"].split() == ["100000"] * 4
+    assert podman("exec", "--user", "7", "case", "id", "-u") == "7\n"
+
+
+def test_podman_gives_devices(podman: Podman, bundle: Bundle) -> None:
+    run(podman, bundle, "sleep", "1000", options=["--device", "/dev/zero:/dev/nought:r", "--oom-score-adj", "100"])
+    pid = podman.pid("case")
+    device = os.stat(f"/proc/{pid}/root/dev/nought")
+    assert (stat.S_ISCHR(device.st_mode), device.st_rdev) == (True, os.stat("/dev/zero").st_rdev)
+    assert read(f"/proc/{pid}/oom_score_adj") == "100"
+    assert (
+        podman("exec", "case", "sh", "-c", "mknod /tmp/disk b 7 0 && head -c 1 /tmp/disk || echo refused")
+        == "refused\n"
+    )
+    everything = podman("run", "--rm", "--privileged", *Podman.OPTIONS, "--rootfs", str(bundle.root),
+                        "grep", "CapEff", "/proc/self/status")  # fmt: skip
+    assert everything.split()[1] == status(os.getpid())["CapEff"]
 
 
 def test_podman_pauses(podman: Podman, bundle: Bundle) -> None:

@@ -119,8 +119,9 @@ class Launch(Birth):
     def _prepare_files(self) -> None:
         setup = self.setup
         setup.read_only = bool(self.spec["root"].get("readonly"))
+        shown = None if "cgroup" in self.new or "cgroup" in self.joined else self.group
         for entry in self.spec.get("mounts") or ():
-            setup.mounts.append(prepare_mount(entry, self.place.directory))
+            setup.mounts.append(prepare_mount(entry, self.place.directory, shown))
             setup.mounts[-1].prepare(self.user_namespace)
         setup.masked = self.linux.get("maskedPaths") or ()
         setup.protected = self.linux.get("readonlyPaths") or ()

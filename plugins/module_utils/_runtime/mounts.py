@@ -18,6 +18,9 @@ from . import usernamespace
 from .copy_up import copy_up
 from .mount_options import Attributes, objection, parse_options
 
+if t.TYPE_CHECKING:
+    from .._cgroup.group import Group
+
 #: File systems whose place in the root must be a directory, and no link to one (CVE-2019-19921 and its kin).
 _OF_THE_KERNEL: t.Final = frozenset({"proc", "sysfs", "devpts", "mqueue", "cgroup", "cgroup2"})
 
@@ -162,11 +165,15 @@ def _set_attributes(target: int, attributes: Attributes, recursive: bool = False
 class ControlGroups(Mount):
     """The control group hierarchies, which together are one mount of the runtime-spec: type ``cgroup``.
 
-    Inside a control group namespace each shows the container's own group as its root.
+    Each shows the container's own group as its root: by itself inside a control group namespace, else by a bind mount.
+    Then a hierarchy in which the container has no group of its own is an empty directory, as nothing there is its.
+
+    :param group: that of the container, if it has no control group namespace that is not the host's.
     """
 
-    def __init__(self, entry: t.Mapping[str, t.Any], bundle: str) -> None:
+    def __init__(self, entry: t.Mapping[str, t.Any], bundle: str, group: Group | None) -> None:
         super().__init__(entry, bundle)
+        self.group = group
         self.hierarchies = detect().hierarchies
 
     def attach(self, root: int, propagation: int | None) -> None:
@@ -186,24 +193,39 @@ class ControlGroups(Mount):
         mount_api.set_attributes(folder, self.options.attributes.set)
 
     def _attach_one(self, root: int, place: str, hierarchy: Hierarchy) -> None:
-        if hierarchy.version == 2:
-            source = mount_api.new_filesystem("cgroup2", (), self.options.attributes.set)
-        else:
-            names = ("blkio" if name == "io" else name for name in hierarchy.controllers)
-            options = dict(name.partition("=")[::2] if "=" in name else (name, None) for name in names)
-            if "name" in options:
-                options["none"] = None  # a hierarchy without controllers
-            source = mount_api.new_filesystem("cgroup", options.items(), self.options.attributes.set)
         target = path.make_directory(root, place)
-        mount_api.attach(source, target)
+        source = self._new(hierarchy) if self.group is None else self._bound(self.group.directory(hierarchy))
+        if source is not None:
+            mount_api.attach(source, target)
+            os.close(source)
         os.close(target)
-        os.close(source)
+
+    def _new(self, hierarchy: Hierarchy) -> int:
+        """A detached mount of a hierarchy, whose root is that of the control group namespace."""
+        if hierarchy.version == 2:
+            return mount_api.new_filesystem("cgroup2", (), self.options.attributes.set)
+        names = ("blkio" if name == "io" else name for name in hierarchy.controllers)
+        options = dict(name.partition("=")[::2] if "=" in name else (name, None) for name in names)
+        if "name" in options:
+            options["none"] = None  # a hierarchy without controllers
+        return mount_api.new_filesystem("cgroup", options.items(), self.options.attributes.set)
+
+    def _bound(self, directory: str) -> int | None:
+        """A detached bind mount of a group, which is there since the process is in it; ``None``: there is none."""
+        try:
+            source = mount_api.clone_tree(directory, recursive=False)
+        except FileNotFoundError:
+            return None
+        _set_attributes(source, self.options.attributes)
+        return source
 
 
-def prepare_mount(entry: t.Mapping[str, t.Any], bundle: str) -> Mount:
-    """The mount of an element of ``mounts`` of the runtime-spec."""
-    kind = ControlGroups if entry.get("type") == "cgroup" else Mount
-    return kind(entry, bundle)
+def prepare_mount(entry: t.Mapping[str, t.Any], bundle: str, group: Group | None) -> Mount:
+    """The mount of an element of ``mounts`` of the runtime-spec.
+
+    :param group: see :class:`ControlGroups`.
+    """
+    return ControlGroups(entry, bundle, group) if entry.get("type") == "cgroup" else Mount(entry, bundle)
 
 
 def _last(place: str) -> str:
