@@ -180,6 +180,7 @@ def test_podman_shows_a_container_its_own_groups(podman: Podman, bundle: Bundle,
 
 
 def test_podman_maps_users(podman: Podman, bundle: Bundle) -> None:
+    world.sh(f"chown -R 100000:100000 {bundle.root}")
     run(podman, bundle, "sleep", "1000", options=["--uidmap", "0:100000:1000", "--gidmap", "0:100000:1000"])
     pid = podman.pid("case")
     assert read(f"/proc/{pid}/uid_map").split() == ["0", "100000", "1000"]
