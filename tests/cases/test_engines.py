@@ -9,6 +9,7 @@ import json
 import os
 import pathlib
 import stat
+import subprocess
 import tempfile
 import typing as t
 
@@ -16,7 +17,7 @@ import pytest
 from support import world
 from support.abilities import need
 from support.bundle import Bundle, Runtime
-from support.engines import CACHES, IMAGE, Containerd, Podman, layer
+from support.engines import CACHES, IMAGE, KEPT, Containerd, Podman, layer
 
 #: A payload that ends by itself when it is asked to.
 POLITE = ("sh", "-c", "trap 'exit 5' TERM; echo ready; while :; do sleep 0.05; done")
@@ -47,7 +48,7 @@ def podman(request: pytest.FixtureRequest, program: str, listed: t.Callable[[], 
 
 def kept() -> list[str]:
     """Containers of the runtime in the place where containerd has it leave them."""
-    return [each.name for each in pathlib.Path("/run/containerd/runc/default").glob("*")]
+    return [each.name for each in pathlib.Path(KEPT).glob("*")]
 
 
 @pytest.fixture
@@ -298,6 +299,7 @@ def detach(containerd: Containerd, *words: str, options: t.Sequence[str] = ()) -
     containerd.quietly("run", "--detach", *containerd.options, *options, IMAGE, "case", *words)
     pid, status = containerd.tasks()["case"]
     assert status == "RUNNING"
+    assert containerd.runtime.state("case")["pid"] == pid, "another runtime has made it"
     return pid
 
 
@@ -361,3 +363,49 @@ def test_containerd_is_told_why_a_container_cannot_start(containerd: Containerd)
     said = containerd.refuses("run", "--rm", *containerd.options, IMAGE, "case", "nowhere")
     assert "there is no program 'nowhere'" in said
     assert kept() == []
+
+
+def test_containerd_maps_users(containerd: Containerd) -> None:
+    maps = ["--uidmap", "0:100000:1000", "--gidmap", "0:100000:1000"]
+    pid = detach(containerd, "sleep", "1000", options=maps)
+    assert read(f"/proc/{pid}/uid_map").split() == ["0", "100000", "1000"]
+    assert status(pid)["Uid"].split() == ["100000"] * 4
+
+
+def test_containerd_restricts_and_gives_rights(containerd: Containerd) -> None:
+    options = ["--seccomp", "--read-only", "--cap-drop", "CAP_CHOWN", "--device", "/dev/net/tun", "--net-host"]
+    pid = detach(containerd, "sleep", "1000", options=options)
+    lines = status(pid)
+    assert (int(lines["CapBnd"], 16) & 1, lines["NoNewPrivs"], lines["Seccomp"]) == (0, "1", "2")
+    assert os.stat(f"/proc/{pid}/root/dev/net/tun").st_rdev == os.stat("/dev/net/tun").st_rdev
+    assert namespace(pid, "net") == namespace("self", "net")
+    assert containerd.call("tasks", "exec", "--exec-id", "further", "case", "touch", "/x").returncode == 1
+    command = ("grep", "CapEff", "/proc/self/status")
+    everything = containerd("run", "--rm", "--privileged", *containerd.options, IMAGE, "other", *command)
+    assert everything.split()[1] == status(os.getpid())["CapEff"]
+
+
+def test_containerd_removes_what_is_paused_and_all_that_was_executed(containerd: Containerd) -> None:
+    pid = detach(containerd, "sleep", "1000")
+    containerd.quietly("tasks", "exec", "--exec-id", "further", "--detach", "case", "sleep", "1001")
+    others = [int(each) for each in world.sh(f"pgrep --ns {pid} --nslist pid sleep").split() if int(each) != pid]
+    assert len(others) == 1
+    containerd("tasks", "pause", "case")
+    containerd("tasks", "rm", "--force", "case")
+    assert not any(os.path.exists(f"/proc/{each}") for each in (pid, *others))
+
+
+def test_containerd_is_told_that_memory_ran_out(containerd: Containerd, tmp_path: pathlib.Path) -> None:
+    with (tmp_path / "events").open("wb") as file:
+        listening = subprocess.Popen([*containerd.program, "events"], stdout=file)
+    try:
+        # It is known to listen as soon as it tells of something.
+        world.until(lambda: containerd("namespaces", "label", "default", "a=b") or (tmp_path / "events").stat().st_size)
+        command = ("sh", "-c", "head -c 64m /dev/zero | tail -c 64m; exit $?")
+        limit = ("--memory-limit", str(16 << 20))
+        done = containerd.call("run", "--rm", *containerd.options, *limit, IMAGE, "case", *command)
+        assert done.returncode == 137
+        world.until(lambda: '/tasks/oom {"container_id":"case"}' in (tmp_path / "events").read_text())
+    finally:
+        listening.terminate()
+        listening.wait(60)

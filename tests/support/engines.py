@@ -24,6 +24,8 @@ from support.bundle import FOLDERS, LINKS, Runtime
 CACHES = ("/var/lib/containers/cache", "/var/cache/containers")
 #: Where the runtime keeps profiles of system calls that it compiled.
 PROFILES = "/var/lib/nsfleet/lib"
+#: Where containerd has the runtime keep its containers.
+KEPT = "/run/containerd/runc/default"
 IMAGE = "localhost/empty:1"
 _MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}
 _MEDIA = "application/vnd.oci.image"
@@ -143,9 +145,14 @@ class Containerd(Runtime):
             'disabled_plugins = ["io.containerd.grpc.v1.cri", "io.containerd.internal.v1.opt"]\n'
             f'[grpc]\naddress = "{self._socket}"\n'
         )
+        self.runtime = Runtime(program, "--root", KEPT)
+        # ctr forgets its option --runc-binary where it has options for one task, as for mapped users.
+        (directory / "bin").mkdir()
+        (directory / "bin/runc").symlink_to(program)
+        environment = {**os.environ, "PATH": f"{directory}/bin:{os.environ['PATH']}"}
         self._log = (directory / "log").open("wb")
-        command = ["containerd", "--config", str(settings)]
-        self._daemon = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=self._log, stderr=self._log)
+        given: dict[str, t.Any] = {"stdin": subprocess.DEVNULL, "stdout": self._log, "stderr": self._log}
+        self._daemon = subprocess.Popen(["containerd", "--config", str(settings)], env=environment, **given)
 
     def begin(self) -> None:
         """Wait until it answers, and give it an image."""
@@ -175,6 +182,7 @@ class Containerd(Runtime):
             for pid in self.shims():
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
+        world.sh(f"rm -rf {PROFILES}")
         world.until(lambda: remove_groups("default"))
 
     def shims(self) -> list[int]:
