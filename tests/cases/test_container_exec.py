@@ -261,7 +261,7 @@ def test_check_mode(first: int) -> None:
 
 def test_timeout(first: int) -> None:
     """What it started is killed, too, even if it hid: in a session of its own, as a daemon, deaf to signals."""
-    assert not run("true", timeout=1000)["timed_out"]
+    assert not run("true", timeout=1e9)["timed_out"]
     hidden = "trap '' TERM HUP; sleep 7003 & setsid sleep 7003 & (setsid sh -c 'sleep 7003 & sleep 7003' &) ; echo on"
     result = run("/bin/sh", "-c", f"{hidden}; sleep 7003", timeout=1.5)
     assert (result.failed, result["timed_out"], result["rc"], result["stdout"]) == (True, True, 128 + 9, "on")
@@ -351,6 +351,7 @@ def test_paused(first: int) -> None:
         ({"env": {"A=B": "c"}}, ("env: expected",)),
         ({"cwd": "usr"}, ("cwd: expected",)),
         ({"timeout": 0}, ("timeout: expected",)),
+        ({"timeout": "nan"}, ("timeout: expected",)),
         ({"output_limit": -1}, ("output_limit: expected", "67108864")),
         ({"creates": ""}, ("creates: expected",)),
         ({"removes": "a\0"}, ("removes: expected",)),

@@ -33,7 +33,7 @@ _AS_THE_CONTAINER = Table(FIELDS)
 
 
 def _timeout(value: float) -> float:
-    if value <= 0:
+    if not value > 0:  # nor what is no number
         raise ValueError(f"expected more than 0 seconds, got {value:g}")
     return float(value)
 

@@ -15,6 +15,8 @@ import time
 
 #: Bytes that are read or written at once.
 _PIECE = 1 << 16
+#: Seconds; poll(2) takes 24 days and no more.
+_LONGEST_WAIT = 3600.0
 
 
 class Output:
@@ -104,7 +106,7 @@ class Exchange:
             left = None if end is None else end - time.monotonic()
             if left is not None and left <= 0:
                 return False
-            for fd, _event in self._waiting.poll(None if left is None else left * 1000):
+            for fd, _event in self._waiting.poll(None if left is None else min(left, _LONGEST_WAIT) * 1000):
                 if fd == process:
                     return True
                 if fd == self._saying:
