@@ -275,9 +275,18 @@ def test_timeout_of_a_flood_and_of_a_fork_bomb() -> None:
     with container(pids_max=40):
         result = run("/bin/sh", "-c", "while :; do echo flood; done", timeout=1, output_limit=500)
         assert (result["timed_out"], len(result["stdout"]), result["truncated"]) == (True, 500, True)
-        bomb = run("/bin/sh", "-c", "f() { f | f & }; f; f; sleep 7004", timeout=2)
+        bomb = run("/bin/sh", "-c", "(f() { f | f & }; f; f) & sleep 7004", timeout=2)
         assert bomb["timed_out"]
         assert told("echo alive") == "alive"
+
+
+def test_bomb_that_is_left_behind() -> None:
+    """What forks without an end is brought to the container's group all the same, and ends with it."""
+    with container(pids_max=40) as pid:
+        start("/bin/sh", "-c", "while :; do sleep 0 & wait; done & exit 3").result()
+        pids = world.limit_file(pid, "pids", "pids.current", "pids.current")
+        assert int(world.sh(f"cat {pids}")) > 1
+        assert world.sh("find /sys/fs/cgroup -name 'nsfleet-exec-*'") == ""
 
 
 def test_what_stays_in_the_background(first: int) -> None:

@@ -11,8 +11,10 @@ import copy
 import datetime
 import os
 import posixpath
+import signal
 import typing as t
 
+from .._kernel import process
 from .._kernel.path import find_in
 from .._model.errors import KernelError, Missing, OptionError
 from .._model.field import Field, State, Table
@@ -29,6 +31,8 @@ if t.TYPE_CHECKING:
 
 #: All of the output has to go through the task's result.
 _LARGEST_OUTPUT: t.Final = 64 << 20
+#: Exit code of a command that was killed, and seconds that a container which is being killed may take to be gone.
+_KILLED, _MOMENT = 128 + signal.SIGKILL, 1.0
 _AS_THE_CONTAINER = Table(FIELDS)
 
 
@@ -175,10 +179,9 @@ def _execute(options: State, target: Target, exchange: Exchange) -> tuple[int, b
 
     spec = target.bundle.spec
     user, supplementary = _who(options, spec)
-    process = _process(options, spec["process"])
     try:
         return oneshot.run(
-            target.first, spec, process, exchange,
+            target.first, spec, _process(options, spec["process"]), exchange,
             user=user, supplementary=supplementary, timeout=options.get("timeout"),
         )  # fmt: skip
     except PermissionError:
@@ -197,10 +200,10 @@ def _who(options: State, spec: Spec) -> tuple[str, list[str]]:
 
 def _process(options: State, own: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     """``process`` of the runtime-spec: the container's own with another command."""
-    process = copy.deepcopy(dict(own))
-    process.update(args=options["command"], cwd=options.get("cwd") or process["cwd"], terminal=False)
-    process["env"] = [*(process.get("env") or ()), *(f"{name}={word}" for name, word in options.get("env", {}).items())]
-    return process
+    wanted = copy.deepcopy(dict(own))
+    wanted.update(args=options["command"], cwd=options.get("cwd") or wanted["cwd"], terminal=False)
+    wanted["env"] = [*(wanted.get("env") or ()), *(f"{name}={word}" for name, word in options.get("env", {}).items())]
+    return wanted
 
 
 def _input(options: State) -> bytes | None:
@@ -219,6 +222,16 @@ def _text(output: bytearray, options: State) -> str:
 def _failure(options: State, target: Target, code: int, timed_out: bool) -> str:
     if timed_out:
         return f"the command did not end within {options['timeout']:g} s and was killed, with all that it had started"
-    if code and not target.first.alive:
+    if _ended(target.first, code):
         return f"container {target.bundle.name} ended while the command ran in it"
     return "non-zero return code" if code else ""
+
+
+def _ended(first: states.Process, code: int) -> bool:
+    """Whether the command failed because the container ended.
+
+    The kernel kills what is in a process namespace a moment before the first process of it is gone.
+    """
+    if code == _KILLED:
+        return process.wait_for_end(*first, _MOMENT)
+    return code != 0 and not first.alive

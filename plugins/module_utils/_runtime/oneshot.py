@@ -28,8 +28,6 @@ if t.TYPE_CHECKING:
 
 #: How names of such groups begin; pid and start time of the process that waits for the command follow.
 _PREFIX = "nsfleet-exec-"
-#: How often processes are moved that start others meanwhile.
-_ATTEMPTS = 10
 
 
 class CommandGroup(Group):
@@ -57,14 +55,20 @@ class CommandGroup(Group):
 
         Where the kernel does not let it, as in a container that divides its own group, the group goes with that.
         """
-        with contextlib.suppress(NsfleetError):
-            for _attempt in range(_ATTEMPTS):
-                left = [(each, pid) for each in self.hierarchies for pid in self._pids(each)]
-                if not left:
-                    self.remove()
-                    break
-                for hierarchy, pid in left:
+        with contextlib.suppress(NsfleetError, OSError):
+            if self.processes():
+                self._move_up()
+            self.remove()
+
+    def _move_up(self) -> None:
+        """Bring all processes into the container's own group: frozen, so that none starts another one meanwhile."""
+        self.freeze(True)
+        try:
+            for hierarchy in self.hierarchies:
+                for pid in self._pids(hierarchy):
                     self._container._move(hierarchy, pid)
+        finally:
+            self.write("cgroup.freeze", "0")
 
 
 def run(
