@@ -181,7 +181,7 @@ def _execute(options: State, target: Target, exchange: Exchange) -> tuple[int, b
     user, supplementary = _who(options, spec)
     try:
         return oneshot.run(
-            target.first, spec, _process(options, spec["process"]), exchange,
+            target.bundle, target.first, _process(options, spec["process"]), exchange,
             user=user, supplementary=supplementary, timeout=options.get("timeout"),
         )  # fmt: skip
     except PermissionError:

@@ -21,10 +21,11 @@ from .._model.errors import NsfleetError
 from . import groups
 from .exchange import Exchange
 from .join import Join
+from .spec import told
 from .state import Process
 
 if t.TYPE_CHECKING:
-    from .spec import Spec
+    from .bundle import Bundle
 
 #: How names of such groups begin; pid and start time of the process that waits for the command follow.
 _PREFIX = "nsfleet-exec-"
@@ -72,8 +73,8 @@ class CommandGroup(Group):
 
 
 def run(
+    bundle: Bundle,
     first: Process,
-    spec: Spec,
     process_: dict[str, t.Any],
     exchange: Exchange,
     *,
@@ -83,8 +84,8 @@ def run(
 ) -> tuple[int, bool]:
     """Run a command to its end; its output is in ``exchange`` then, which the caller closes.
 
-    :param first: the container's first process.
-    :param spec: the container's description.
+    :param bundle: the container.
+    :param first: its first process.
     :param process_: ``process`` of the runtime-spec.
     :param user: as :class:`.join.Join` takes it.
     :param supplementary: names or numbers of groups.
@@ -93,12 +94,13 @@ def run(
     :raises NsfleetError: it could not be started, or not be killed.
     :raises OSError: this host cannot.
     """
-    container = groups.of(spec)
+    container = groups.of(bundle.spec)
     _sweep(container)
     group = CommandGroup(container, Process.of(os.getpid()))
     group.create()
     try:
-        pid = Join(first, spec, process_, group, exchange.standard, user, supplementary).start()
+        state = told(bundle.spec, bundle.name, bundle.directory, "running")
+        pid = Join(first, bundle.spec, process_, group, exchange.standard, state, user, supplementary).start()
         exchange.begin()
         return _accompany(pid, group, exchange, timeout)
     finally:
