@@ -60,3 +60,29 @@ requirements:
   - Linux 5.10 or newer on the target
   - Python 3.9 or newer on the target
 """
+
+    ACTION = r"""
+options: {}
+attributes:
+  check_mode:
+    description: Says whether the command would be run where O(creates) or O(removes) decide it; is skipped otherwise.
+    support: partial
+  diff_mode:
+    description: What a command changes is not known.
+    support: none
+  idempotent:
+    description: The command is run each time, unless O(creates) or O(removes) keep it from that.
+    support: none
+  platform:
+    description: The systems that the module runs on.
+    support: full
+    platforms: linux
+  action_group:
+    description: Use C(group/nsfleet.linux.all) in C(module_defaults) to set defaults for this module.
+    support: full
+    membership:
+      - nsfleet.linux.all
+requirements:
+  - Linux 5.10 or newer on the target
+  - Python 3.9 or newer on the target
+"""

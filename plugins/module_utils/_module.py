@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
@@ -19,7 +20,7 @@ if t.TYPE_CHECKING:
     from ._model.resource import Resource
 
 #: The first is here for being imported.
-__all__ = ["_once", "run", "run_info"]
+__all__ = ["_once", "run", "run_action", "run_info"]
 
 
 def run(kind: type[Resource]) -> None:
@@ -28,16 +29,11 @@ def run(kind: type[Resource]) -> None:
     :param kind: the class that the module stands for.
     """
     module = AnsibleModule(argument_spec=kind.table.arguments(), supports_check_mode=True, **kind.table.rules)
-    try:
+    with _errors_for_people(module):
         outcome = converge([kind(module.params)], check=module.check_mode)
-    except NsfleetError as error:
-        _fail(module, error)
-    except PermissionError as error:
-        _fail(module, _not_allowed(error))
-    else:
-        for warning in outcome.warnings:
-            module.warn(warning)
-        module.exit_json(**_result(outcome, module._diff))
+    for warning in outcome.warnings:
+        module.warn(warning)
+    module.exit_json(**_result(outcome, module._diff))
 
 
 def run_info(table: Table, gather: t.Callable[[t.Mapping[str, t.Any]], dict[str, t.Any]]) -> None:
@@ -46,14 +42,34 @@ def run_info(table: Table, gather: t.Callable[[t.Mapping[str, t.Any]], dict[str,
     :param gather: takes the options and returns what the module returns; it only reads.
     """
     module = AnsibleModule(argument_spec=table.arguments(), supports_check_mode=True, **table.rules)
-    try:
+    with _errors_for_people(module):
         found = gather(table.canonical(module.params))
+    module.exit_json(changed=False, **found)
+
+
+def run_action(table: Table, act: t.Callable[[t.Mapping[str, t.Any], bool], dict[str, t.Any]]) -> None:
+    """Run a module that does something, and has no state to reach; it ends the process.
+
+    :param act: takes the options and whether this is check mode, and returns what the module returns: ``changed``, and
+        ``failed`` or ``warnings`` if there is a reason.
+    """
+    module = AnsibleModule(argument_spec=table.arguments(), supports_check_mode=True, **table.rules)
+    with _errors_for_people(module):
+        done = act(table.canonical(module.params), module.check_mode)
+    for warning in done.pop("warnings", ()):
+        module.warn(warning)
+    module.exit_json(**done)
+
+
+@contextlib.contextmanager
+def _errors_for_people(module: AnsibleModule) -> t.Iterator[None]:
+    """What was refused or failed ends the module with words, not with a traceback."""
+    try:
+        yield
     except NsfleetError as error:
         _fail(module, error)
     except PermissionError as error:
         _fail(module, _not_allowed(error))
-    else:
-        module.exit_json(changed=False, **found)
 
 
 def _result(outcome: Outcome, diff: bool) -> dict[str, t.Any]:

@@ -72,7 +72,7 @@ def nothing_to_do(rounds: int) -> t.Iterator[str]:
     found = measure("nothing_to_do.yml", "Ping", rounds)
     pings = [each["Ping"] for each in found]
     for module in ("netns", "bridge", "veth", "route", "nat", "cgroup", "container", "namespace_info", "nat_info",
-                   "cgroup_info", "container_info"):  # fmt: skip
+                   "cgroup_info", "container_info", "container_exec"):  # fmt: skip
         yield row(module, [each[module.capitalize()] for each in found], pings, "ping")
 
 

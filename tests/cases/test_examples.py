@@ -26,6 +26,8 @@ FOLDER = os.path.join(site.ROOT, "plugins", "modules")
 MODULES = sorted(os.path.basename(path)[:-3] for path in glob.glob(f"{FOLDER}/*.py"))
 #: Values of ``state`` that ask for something to be done each time.
 ALWAYS = ("restarted",)
+#: Modules that make no object: they do something, each time unless these options say when not.
+ACTIONS = {f"{OURS}container_exec": {"creates", "removes"}}
 
 
 class Given(t.NamedTuple):
@@ -50,6 +52,7 @@ GIVEN = {
     "bridge": Given("ip netns add tenant", "ip netns delete tenant"),
     "cgroup": daemon("daemon", ""),
     "cgroup_info": Given(objects=(("cgroup", {"name": "web", "memory_max": "64M"}),)),
+    "container_exec": Given(objects=(("container", WEB),)),
     "container_info": Given(objects=(("container", WEB),)),
     "netns": daemon("shop", "unshare --net"),
     "veth": Given("ip netns add r1 && ip netns add r2", "ip netns delete r1 && ip netns delete r2"),
@@ -89,9 +92,15 @@ def twice(tasks: t.Iterable[Task]) -> t.Iterator[Task]:
     """Each task, and those of ours again, to find nothing to do."""
     for task in tasks:
         yield task
-        if ours(task) and options(task).get("state") not in ALWAYS:
+        if ours(task) and not repeats(task):
             name = f"{task['name']} (again)"
             yield {**task, "name": name, "register": "again", "failed_when": "again is failed or again is changed"}
+
+
+def repeats(task: Task) -> bool:
+    """Whether a task asks for something to be done each time."""
+    unless = ACTIONS.get(ours(task))
+    return options(task).get("state") in ALWAYS or (unless is not None and not unless & set(options(task)))
 
 
 def removals(tasks: t.Sequence[Task]) -> t.Iterator[Task]:
@@ -99,10 +108,15 @@ def removals(tasks: t.Sequence[Task]) -> t.Iterator[Task]:
     made = {
         (ours(task), str(options(task).get("name", options(task)))): task
         for task in tasks
-        if ours(task) and not ours(task).endswith("_info") and options(task).get("state") != "absent"
+        if ours(task) and not makes_nothing(task) and options(task).get("state") != "absent"
     }
     for (module, _name), task in reversed(made.items()):
         yield {**task, "name": f"{task['name']} (removed)", module: {**options(task), "state": "absent"}}
+
+
+def makes_nothing(task: Task) -> bool:
+    """Whether a task has nothing that could be removed."""
+    return ours(task).endswith("_info") or ours(task) in ACTIONS
 
 
 @pytest.fixture

@@ -116,3 +116,40 @@ def read_file(root: int, path: str) -> str | None:
     if len(data) > LARGEST:
         raise OSError(errno.EFBIG, f"expected a file of at most {LARGEST} bytes", path)
     return data.decode("utf-8", "surrogateescape")
+
+
+def find_in(root: int, pattern: str) -> str | None:
+    """The first path in the root that there is and that matches a pattern of a shell (glob(7)); ``None`` for none.
+
+    :param pattern: absolute or relative to the root. A link is there if what it leads to is.
+    """
+    return _find(root, "", [part for part in pattern.split("/") if part not in ("", ".")])
+
+
+def _find(root: int, here: str, parts: list[str]) -> str | None:
+    for number, part in enumerate(parts):
+        if any(character in part for character in "*?["):
+            names = _matching(root, here, part)
+            found = (_find(root, f"{here}/{name}", parts[number + 1 :]) for name in names)
+            return next((path for path in found if path is not None), None)
+        here = f"{here}/{part}"
+    try:
+        os.close(open_in(root, here, os.O_PATH))
+    except OSError:
+        return None
+    return here or "/"
+
+
+def _matching(root: int, folder: str, pattern: str) -> list[str]:
+    """Sorted names in a directory that match; those that begin with a dot only if the pattern does."""
+    import fnmatch
+
+    try:
+        fd = open_in(root, folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NONBLOCK)
+    except OSError:
+        return []
+    try:
+        names = fnmatch.filter(os.listdir(fd), pattern)
+    finally:
+        os.close(fd)
+    return sorted(name for name in names if not name.startswith(".") or pattern.startswith("."))

@@ -21,6 +21,7 @@ from .birth import Birth
 if t.TYPE_CHECKING:
     from .._cgroup.group import Group
     from .spec import Spec
+    from .state import Process
 
 #: The order in which namespaces are joined: the user namespace last, since it takes the rights over the others away.
 _ORDER = ("net", "ipc", "uts", "pid", "cgroup", "time", "mnt")
@@ -29,58 +30,71 @@ _ORDER = ("net", "ipc", "uts", "pid", "cgroup", "time", "mnt")
 class Join(Birth):
     """One further process.
 
-    :param first: pid of the container's first process, which the caller knows to be it.
+    :param first: the container's first process.
     :param spec: the container's description.
     :param process_: ``process`` of the runtime-spec.
     :param group: the control group of the container, if any.
     :param standard: descriptors of standard input, output and error; ``None``: ``/dev/null`` of the container.
     :param state: of the container, as JSON, before and after the pid of its first process.
     :param user: name of a user and group of the container, instead of the numbers in ``process_``.
+    :param supplementary: names or numbers of groups that the user has beside those in ``process_``.
     """
 
     STEPS = init.FURTHER
 
     def __init__(
         self,
-        first: int,
+        first: Process,
         spec: Spec,
         process_: dict[str, t.Any],
         group: Group | None,
         standard: tuple[int | None, int | None, int | None],
         state: tuple[bytes, bytes],
         user: str = "",
+        supplementary: t.Sequence[str] = (),
     ) -> None:
         super().__init__(process_, group, standard, state)
         self.first = first
         self.spec = spec
         self.user = user
+        self.supplementary = supplementary
 
     def _prepare(self) -> None:
-        self.mappings = usernamespace.read_mappings(self.first)
-        self._find_namespaces()
-        linux = self.spec.get("linux") or {}
-        payload.prepare(self.setup, self.process, linux)
-        self.filter = seccomp.prepare(linux.get("seccomp"))
-        if self.user:
-            root = os.open(f"/proc/{self.first}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-            try:
-                self.setup.uid, self.setup.gid, self.setup.groups = users.resolve(
-                    root, self.user, [str(group) for group in self.setup.groups]
-                )  # fmt: skip
-            finally:
-                os.close(root)
+        try:
+            self.mappings = usernamespace.read_mappings(self.first.pid)
+            self._find_namespaces()
+            linux = self.spec.get("linux") or {}
+            payload.prepare(self.setup, self.process, linux)
+            self.filter = seccomp.prepare(linux.get("seccomp"))
+            self._look_up_user()
+        finally:
+            # What was opened is its own if it still runs: somebody else may have its pid otherwise.
+            if not self.first.alive:
+                raise NsfleetError("the container has ended")
+
+    def _look_up_user(self) -> None:
+        setup = self.setup
+        if not (self.user or self.supplementary):
+            return
+        root = os.open(f"/proc/{self.first.pid}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            named = self.user or f"{setup.uid}:{setup.gid}"
+            found = users.resolve(root, named, [*map(str, setup.groups), *self.supplementary])
+        finally:
+            os.close(root)
+        setup.uid, setup.gid, setup.groups = found
 
     def _told(self, pid: int) -> bytes:
         """The state has the first process, whoever joins."""
         del pid
-        return super()._told(self.first)
+        return super()._told(self.first.pid)
 
     def _find_namespaces(self) -> None:
         """Those that are not the caller's own; a namespace cannot be joined by whoever is in it, if it is for users."""
         for kind in (*_ORDER, "user"):
             # The first process's own processes are born into what these two say.
             name = f"{kind}_for_children" if kind in ("pid", "time") else kind
-            path = f"/proc/{self.first}/ns/{name}"
+            path = f"/proc/{self.first.pid}/ns/{name}"
             try:
                 if namespace.identity(path) == namespace.identity(f"/proc/self/ns/{name}"):
                     continue

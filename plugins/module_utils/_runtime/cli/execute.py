@@ -18,6 +18,7 @@ from .. import groups
 from ..instance import PAUSED, RUNNING, Instance
 from ..join import Join
 from ..schema import PROCESS, check
+from ..state import Process
 from .arguments import Option, Values, number
 from .foreground import Foreground
 
@@ -62,8 +63,8 @@ def execute(general: Values, values: Values, operands: list[str]) -> int:
         group = groups.below(group, values["cgroup"])
     kernel.keep_descriptors(3 + number(values, "preserve-fds"))
     front = Foreground(detached=bool(values["detach"]))
-    state = instance.told(status, record.bundle)
-    join = Join(record.pid, instance.spec, wanted, group if group.exists else None, (0, 1, 2), state, _name(values))
+    first, state = Process(record.pid, record.started), instance.told(status, record.bundle)
+    join = Join(first, instance.spec, wanted, group if group.exists else None, (0, 1, 2), state, _name(values))
     join.setup.console = _console(wanted, values, front)
     pid = join.start()
     if values["pid-file"]:
