@@ -200,6 +200,15 @@ def test_a_profile_need_not_allow_what_only_the_start_does() -> None:
     assert outcome(["/bin/sh", "-c", "kill -9 1; exit 7"], seccomp=path)[1] == 159
 
 
+@pytest.mark.parametrize("user", ["root", "daemon"])
+def test_a_profile_need_not_know_newer_calls_to_be_loaded_without_no_new_privs(user: str) -> None:
+    """A capability is kept to load it last, and is gone before the payload begins."""
+    path = profile(rule("openat2 fchdir setgroups setresuid prctl umask pidfd_open faccessat", "KILL_PROCESS"))
+    sets = "^Cap(Inh|Prm|Eff|Amb):\\s*0+$"
+    command = ["/bin/sh", "-c", f"test $(grep -Ec '{sets}' /proc/self/status) = 4 && exit 7"]
+    assert outcome(command, user=user, cap_drop=["ALL"], no_new_privs=False, seccomp=path)[1] == 7
+
+
 def test_where_the_last_program_is_not_known_the_first_process_filters(monkeypatch: pytest.MonkeyPatch) -> None:
     """As on machines whose instructions nobody wrote down."""
     monkeypatch.setattr(stub, "_MACHINES", {})

@@ -245,12 +245,6 @@ def _connect_files(setup: Setup) -> None:
             os.close(fd)
 
 
-def _filter_early(setup: Setup) -> None:
-    """Without no_new_privs only CAP_SYS_ADMIN may, so it comes before capabilities are dropped."""
-    if not setup.no_new_privileges:
-        _filter(setup)
-
-
 def _filter_before_gate(setup: Setup) -> None:
     """Whoever decides of system calls is told by the parent, which does not stay until the gate opens."""
     if setup.gate is not None and setup.filter is not None and setup.filter.listener:
@@ -259,12 +253,30 @@ def _filter_before_gate(setup: Setup) -> None:
 
 def _filter(setup: Setup) -> None:
     """Let the filter decide of all further system calls; whoever is to be told of some is told so by the parent."""
-    program, setup.filter = setup.filter, None
-    if program is not None:
-        listener = seccomp.load(program.code, program.flags)
-        if program.listener:
-            setup.pause(b"%s%d" % (LISTENER, listener))
-            os.close(listener)
+    program, right = setup.filter, _right_to_filter(setup)
+    if program is None:
+        return
+    if right:
+        _set_capabilities(setup, effective=right)
+    setup.filter = None
+    listener = seccomp.load(program.code, program.flags)
+    if right:
+        _set_capabilities(setup)
+    if program.listener:
+        setup.pause(b"%s%d" % (LISTENER, listener))
+        os.close(listener)
+
+
+def _right_to_filter(setup: Setup) -> int:
+    """The capability that the kernel wants for a filter without no_new_privs (seccomp(2)), kept until it is loaded."""
+    return 0 if setup.filter is None or setup.no_new_privileges else capability.mask(("CAP_SYS_ADMIN",))
+
+
+def _set_capabilities(setup: Setup, effective: int = 0) -> None:
+    """Those of the payload, one more that is effective, and what a filter needs that is still to be loaded."""
+    sets = setup.capabilities
+    permitted = sets["permitted"] | _right_to_filter(setup)
+    capability.set_capabilities(sets["effective"] | effective, permitted, sets["inheritable"])
 
 
 def _become_user(setup: Setup) -> None:
@@ -275,7 +287,7 @@ def _become_user(setup: Setup) -> None:
     os.setgroups(setup.groups)
     os.setresgid(setup.gid, setup.gid, setup.gid)
     os.setresuid(setup.uid, setup.uid, setup.uid)
-    capability.set_capabilities(sets["effective"], sets["permitted"], sets["inheritable"])
+    _set_capabilities(setup)
     capability.set_ambient(sets["ambient"])
     os.umask(setup.umask)
 
@@ -331,7 +343,6 @@ def _execute(setup: Setup) -> None:
 
 _WAIT = Step("")
 _AS_WHOM: t.Final = (
-    Step("seccomp", _filter_early),
     Step("user and capabilities", _become_user),
     Step("cwd", _enter_directory),
     Step("no_new_privs", _finish),
