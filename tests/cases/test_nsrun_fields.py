@@ -278,8 +278,8 @@ def test_hooks_run_in_their_order_at_their_place(nsrun: Runtime, bundle: Bundle)
         assert (each["mnt"] == mnt) is not host, each
     states = {each["point"]: (each["state"]["status"], each["state"]["pid"]) for each in told}
     assert states == {
-        "prestart": ("creating", pid), "createRuntime": ("creating", pid), "createContainer": ("creating", 1),
-        "startContainer": ("creating", 1), "poststart": ("running", pid), "poststop": ("stopped", 0),
+        "prestart": ("created", pid), "createRuntime": ("created", pid), "createContainer": ("created", 1),
+        "startContainer": ("created", 1), "poststart": ("running", pid), "poststop": ("stopped", 0),
     }  # fmt: skip
 
 
@@ -307,11 +307,13 @@ def test_a_hook_that_fails_at_the_start_ends_the_container(nsrun: Runtime, bundl
     nsrun("delete", "case")
     bundle.spec["hooks"] = {}
     hook(bundle, "poststop", "exit 5")
+    hook(bundle, "poststop", f"echo last >{bundle.root}/data/mark")
     nsrun.create("case", bundle.write("true"))
     nsrun("start", "case")
     nsrun.until("case", "stopped")
     done = nsrun.call("delete", "case")
     assert (done.returncode, "status 5" in done.stderr) == (0, True)
+    assert (bundle.root / "data/mark").read_text() == "last\n", "a hook that fails keeps no other from running"
 
 
 def test_a_hook_that_hangs_is_killed_with_what_it_started(nsrun: Runtime, bundle: Bundle) -> None:

@@ -16,7 +16,7 @@ from ..._kernel import files, process
 from ..._model.errors import NsfleetError
 from .. import groups, hooks
 from ..birth import not_executed
-from ..instance import CREATED, CREATING, RUNNING, STOPPED, Instance, taken
+from ..instance import CREATED, RUNNING, STOPPED, Instance, taken
 from ..schema import check
 from ..spec import Spec
 from .arguments import Option, Values, number
@@ -160,7 +160,7 @@ def _bring_up(instance: Instance, bundle: str, values: Values, gate: bool, front
         instance,
         groups.make(spec),
         (0, 1, 2),
-        instance.told(CREATING, bundle),
+        instance.told(CREATED, bundle),
         gate=instance.open_gate() if gate else None,
     )
     launch.setup.console = _console(spec, values, front)
@@ -234,9 +234,15 @@ def _destroy(instance: Instance) -> None:
         return
     _kill(instance)
     groups.remove(spec)
-    before, after = instance.told(STOPPED, record.bundle)
-    try:
-        hooks.run((spec.get("hooks") or {}).get("poststop") or (), b"%s%d%s" % (before, 0, after))
-    except hooks.Failed as error:  # the container is gone all the same
-        sys.stderr.write(f"nsrun: warning: hooks.poststop: {error}\n")
+    _run_hooks_at_end(instance, record.bundle)
     instance.remove()
+
+
+def _run_hooks_at_end(instance: Instance, bundle: str) -> None:
+    """The container is gone, whatever one of them says; so the others run, too (runtime.md, "Lifecycle")."""
+    before, after = instance.told(STOPPED, bundle)
+    for hook in (instance.spec.get("hooks") or {}).get("poststop") or ():
+        try:
+            hooks.run([hook], b"%s%d%s" % (before, 0, after))
+        except hooks.Failed as error:
+            sys.stderr.write(f"nsrun: warning: hooks.poststop: {error}\n")
