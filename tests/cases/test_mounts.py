@@ -104,6 +104,13 @@ def test_read_only_memory_is_filled_before() -> None:
         )
 
 
+def test_data_of_a_bind_mount_is_for_nobody() -> None:
+    """As for mount(2), and as generators of bundles write it."""
+    with running(described(bind("ro", "mode=700", "size=5"))) as container:
+        assert container.inside("cat /srv/data/below/file; stat -c %a /srv/data") == "content755"
+        assert "ro" in container.attributes("/srv/data")
+
+
 def test_remount() -> None:
     """It changes what is there already: attributes of the mount, options of its file system."""
     again = {"destination": "/srv/memory", "type": "tmpfs", "options": ["remount", "ro", "noexec", "size=8k"]}
@@ -121,7 +128,7 @@ def test_remount() -> None:
         (memory("colour"), "colour"),
         (memory("size=much"), "size"),
         (bind("z"), "mounts[/srv/data].options: expected a label"),
-        (bind("size=5"), "mounts[/srv/data].options: expected none of a file system, since it is a bind mount"),
+        (bind("nosiud"), "mounts[/srv/data].options: expected none of a file system, since it is a bind mount"),
         (bind("tmpcopyup"), "mounts[/srv/data].options: tmpcopyup needs type tmpfs"),
         (bind("idmap"), "mounts[/srv/data]: idmap: expected uidMappings and gidMappings, or a user namespace"),
         (memory("idmap"), "mounts[/srv/memory].options: idmap needs a bind mount"),

@@ -156,6 +156,11 @@ def test_namespaces_are_new_the_hosts_or_joined(nsrun: Runtime, bundle: Bundle, 
     bundle.spec["linux"].pop("maskedPaths")
     if kind == "mount":  # a container without a root of its own
         bundle.spec["linux"]["namespaces"] = [{"type": "mount", "path": f"/proc/{first}/ns/mnt"}]
+        del bundle.spec["root"]
+        assert "mounts: need a root of the container's own" in nsrun.refuses(
+            "create", "-b", str(bundle.write()), "second"
+        )
+        del bundle.spec["mounts"]
     else:
         bundle.namespace(kind, f"/proc/{first}/ns/{file}")
     second = nsrun.create("second", bundle.write())
@@ -198,6 +203,32 @@ def test_sysctls_of_the_host_stay(nsrun: Runtime, bundle: Bundle, name: str, val
     bundle.spec["linux"]["sysctl"] = {name: value}
     assert "sysctl" in nsrun.refuses("create", "-b", str(bundle.write()), "case")
     assert [file.read_text() for file in files] == before
+
+
+@pytest.mark.parametrize("joined", [True, False])
+def test_a_root_in_a_mount_namespace_of_others(nsrun: Runtime, bundle: Bundle, joined: bool) -> None:
+    """It is the root of the container only; nothing shows in the bundle, and nothing is left after it."""
+    bundle.spec["linux"] = {"namespaces": [{"type": "uts"}]}
+    bundle.spec["process"]["args"] = ["sh", "-c", "echo begun >/data/mark; exec sleep 1000"]
+    before = world.ask("findmnt -J --list -o TARGET,FSTYPE")
+    with subprocess.Popen(["unshare", "--mount", "sh", "-c", "echo; exec sleep 1000"], stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"\n"
+        whose = other.pid if joined else os.getpid()
+        if joined:
+            bundle.spec["linux"]["namespaces"].append({"type": "mount", "path": f"/proc/{whose}/ns/mnt"})
+        pid = nsrun.create("case", bundle.write())
+        nsrun("start", "case")
+        nsrun.until("case", "running")
+        assert os.readlink(f"/proc/{pid}/ns/mnt") == os.readlink(f"/proc/{whose}/ns/mnt")
+        world.sh(f"until test -e {bundle.root}/data/mark; do sleep 0.05; done")
+        assert not os.path.exists(bundle.root / "dev/null")
+        seen = nsrun("exec", "case", "sh", "-c", "cat /data/mark; ls -d /sys/kernel /dev/null 2>/dev/null; true")
+        assert seen == "begun\n/dev/null\n"
+        nsrun("delete", "--force", "case")
+        assert "stage" not in world.sh(f"findmnt -N {whose} -o TARGET")
+        other.kill()
+    assert world.ask("findmnt -J --list -o TARGET,FSTYPE") == before
 
 
 def test_sysctls_need_a_namespace_of_their_own(nsrun: Runtime, bundle: Bundle) -> None:

@@ -5,8 +5,12 @@
 
 from __future__ import annotations
 
+import pathlib
+import typing as t
+
 import pytest
-from ansible_collections.nsfleet.linux.plugins.module_utils._kernel import mount
+from ansible_collections.nsfleet.linux.plugins.module_utils._kernel import mount, mount_api
+from ansible_collections.nsfleet.linux.plugins.module_utils._runtime import mounts, payload
 from ansible_collections.nsfleet.linux.plugins.module_utils._runtime.mount_options import known_options, parse_options
 from hypothesis import given
 from hypothesis import strategies as st
@@ -111,3 +115,37 @@ def test_attributes_are_such_that_the_kernel_takes_them(words: list[str]) -> Non
         assert attributes.set & ATIME in (RELATIME, NOATIME, STRICTATIME)
         assert attributes.set & ATIME == 0 or attributes.cleared & ATIME == ATIME
         assert attributes.set & attributes.cleared & ~ATIME == 0
+
+
+@pytest.mark.parametrize(
+    ("entry", "labelled"),
+    [
+        ({"type": "tmpfs"}, True),
+        ({"type": "devpts"}, True),
+        ({"type": "overlay"}, True),
+        ({"type": "proc"}, False),
+        ({"type": "sysfs"}, False),
+        ({"type": "mqueue"}, False),
+    ],
+)
+def test_new_file_systems_are_labelled(
+    monkeypatch: pytest.MonkeyPatch, entry: dict[str, t.Any], labelled: bool
+) -> None:
+    """But those whose labels the policy has. A label with a comma is one value."""
+    asked: list[tuple[str, str | None]] = []
+
+    def new_filesystem(_kind: str, options: t.Iterable[tuple[str, str | None]], *_more: int) -> int:
+        asked.extend(options)
+        return -1
+
+    monkeypatch.setattr(mount_api, "new_filesystem", new_filesystem)
+    mounts.prepare_mount({"destination": "/a", **entry}, "/", None, "u:r:t:s0:c1,c2").make()
+    assert (("context", "u:r:t:s0:c1,c2") in asked) is labelled
+
+
+def test_nobody_asks_for_labels_without_selinux(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> None:
+    monkeypatch.setattr(payload, "_SELINUX", str(tmp_path))
+    assert payload.mount_label({"mountLabel": "u:r:t:s0"}) == ""
+    (tmp_path / "class").mkdir()
+    assert payload.mount_label({"mountLabel": "u:r:t:s0"}) == "u:r:t:s0"
+    assert payload.mount_label({}) == ""

@@ -83,7 +83,7 @@ class Birth:
 
     def _opened(self) -> set[int | None]:
         """Descriptors that were opened for the new process."""
-        return {*self.joined.values(), self.setup.stub, self.user_namespace}
+        return {*self.joined.values(), self.setup.stub, self.setup.chroot, self.user_namespace}
 
     def _close(self) -> None:
         """Let go of what was opened, since the parent goes on."""

@@ -38,6 +38,7 @@ class Setup:
 
     def __init__(self) -> None:
         self.root: int | None = None  #: detached mount of the root; ``None``: the container stays in the host's root
+        self.chroot: int | None = None  #: the root, where its mount namespace is also others', whose root it is not
         self.read_only = False
         self.mounts: list[mounts.Mount] = []
         self.masked: t.Sequence[str] = ()
@@ -205,9 +206,17 @@ def _change_root(setup: Setup) -> None:
         return
     if setup.read_only:
         mount_api.set_attributes(setup.root, mount_api.READ_ONLY)
-    mount_api.pivot_root(setup.root)
+    if setup.chroot is None:
+        mount_api.pivot_root(setup.root)
+    _enter_root(setup)
     if setup.root_propagation is not None:  # which a root that is about to become one may not have
         mount_api.propagate(setup.root, *setup.root_propagation)
+
+
+def _enter_root(setup: Setup) -> None:
+    if setup.chroot is not None:
+        os.fchdir(setup.chroot)
+        os.chroot(".")
 
 
 def _name_host(setup: Setup) -> None:
@@ -373,6 +382,7 @@ FURTHER: t.Final[Steps] = (
     _WAIT,
     Step("isolate the process", _isolate),
     Step("security label", _open_label),
+    Step("change root", _enter_root),
     Step("standard input and output", _connect_files),
     *_AS_WHOM,
     Step("ready", None, READY),

@@ -23,7 +23,7 @@ import socket
 import time
 import typing as t
 
-from .._kernel import files, process
+from .._kernel import files, mount, process
 from .._model.errors import NsfleetError
 from .spec import Spec, told
 
@@ -138,6 +138,8 @@ class Instance:
         """Remove what is kept; the id is free then."""
         for name in ("start", "waiting", "config.json", "lock"):
             files.remove(os.path.join(self.folder, name))
+        with contextlib.suppress(OSError):  # only of a container that shared our mount namespace something is there
+            mount.detach(self.stage)
         files.remove_empty(self.stage)
         files.remove(os.path.join(self.folder, "state.json"))  # last: without it, nobody finds what is left
         files.remove_empty(self.folder)

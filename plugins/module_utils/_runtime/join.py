@@ -17,6 +17,7 @@ from .._kernel import namespace, process
 from .._model.errors import NsfleetError
 from . import init, payload, seccomp, usernamespace, users
 from .birth import Birth
+from .spec import has_root, shares_mounts
 
 if t.TYPE_CHECKING:
     from .._cgroup.group import Group
@@ -67,6 +68,8 @@ class Join(Birth):
             payload.prepare(self.setup, self.process, linux)
             self.filter = seccomp.prepare(linux.get("seccomp"))
             self._look_up_user()
+            if has_root(self.spec) and shares_mounts(self.spec):
+                self.setup.chroot = self._open_root()
         finally:
             # What was opened is its own if it still runs: somebody else may have its pid otherwise.
             if not self.first.alive:
@@ -76,13 +79,16 @@ class Join(Birth):
         setup = self.setup
         if not (self.user or self.supplementary):
             return
-        root = os.open(f"/proc/{self.first.pid}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        root = self._open_root()
         try:
             named = self.user or f"{setup.uid}:{setup.gid}"
             found = users.resolve(root, named, [*map(str, setup.groups), *self.supplementary])
         finally:
             os.close(root)
         setup.uid, setup.gid, setup.groups = found
+
+    def _open_root(self) -> int:
+        return os.open(f"/proc/{self.first.pid}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
 
     def _told(self, pid: int) -> bytes:
         """The state has the first process, whoever joins."""

@@ -17,7 +17,7 @@ from . import devices, hooks, init, payload, seccomp, usernamespace, users
 from .birth import Birth
 from .mount_options import PROPAGATIONS
 from .mounts import prepare_mount
-from .spec import NAMESPACE_KINDS, Spec, annotation
+from .spec import NAMESPACE_KINDS, Spec, annotation, has_root, shares_mounts
 
 if t.TYPE_CHECKING:
     from .._cgroup.group import Group
@@ -85,7 +85,7 @@ class Launch(Birth):
     def _prepare(self) -> None:
         self._find_namespaces()
         self.user_namespace = self._user_namespace()
-        if "mnt" in self.new:
+        if has_root(self.spec):
             self._prepare_files()
         self._prepare_process()
         self.network = self._network_devices()
@@ -120,8 +120,9 @@ class Launch(Birth):
         setup = self.setup
         setup.read_only = bool(self.spec["root"].get("readonly"))
         shown = None if "cgroup" in self.new or "cgroup" in self.joined else self.group
+        label = payload.mount_label(self.linux)
         for entry in self.spec.get("mounts") or ():
-            setup.mounts.append(prepare_mount(entry, self.place.directory, shown))
+            setup.mounts.append(prepare_mount(entry, self.place.directory, shown, label))
             setup.mounts[-1].prepare(self.user_namespace)
         setup.masked = self.linux.get("maskedPaths") or ()
         setup.protected = self.linux.get("readonlyPaths") or ()
@@ -203,7 +204,7 @@ class Launch(Birth):
                 flags |= namespace.FLAGS[kind]
         self._join(("net", "ipc", "uts", "pid", "cgroup"))
         self._enter_time()
-        if "mnt" in self.new:
+        if has_root(self.spec):
             self._build_root()
         else:
             self._join(("mnt",))
@@ -230,30 +231,52 @@ class Launch(Birth):
     # --- the root ------------------------------------------------------------------
 
     def _build_root(self) -> None:
-        """In a mount namespace of its own, a small tree in memory with a place for the root and what it is made of."""
+        """A small tree in memory, seen in the container's mount namespace, with the root and what it is made of."""
+        tree = self._enter_mounts()
         self._doing = "rootfs"
-        namespace.unshare("mnt")
-        mount.mount("", "/", mount.MS_REC | (self.setup.propagation or mount.MS_PRIVATE))
-        stage = self.place.stage
-        target = os.open(stage, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-        mount_api.attach(mount_api.new_filesystem("tmpfs", [("mode", "0700")]), target)
+        small = mount_api.new_filesystem("tmpfs", [("mode", "0700")])
+        mount_api.attach(small, os.open(self.place.stage, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC))
+        mount_api.propagate(small, mount.MS_PRIVATE)
         # The first process finds the place as its working directory: in a user namespace it may not walk there.
-        place = os.path.join(stage, "root")
-        os.mkdir(place)
-        os.chdir(place)
-        self._doing = f"rootfs: {self.spec['root']['path']}"
-        tree = mount_api.clone_tree(self.spec["root"]["path"])
+        os.fchdir(small)
+        os.mkdir("root")
+        os.chdir("root")
         if self.user_namespace is not None and annotation(self.spec, "idmap"):
             self._doing = f"idmap: show the files of {self.spec['root']['path']} with other owners"
             mount_api.map_ids(tree, self.user_namespace)
         overlay = annotation(self.spec, "overlay")
         self.setup.root = tree if overlay in ("", "none") else self._overlay(tree, overlay)
+        if shares_mounts(self.spec):
+            self.setup.chroot = self.setup.root
         if self.user_namespace is not None:
-            self._make_nodes()
+            self._make_what_it_may_not()
+            return
+        for number, entry in enumerate(self.setup.mounts):
+            entry.wait(small, f"source{number}")
+
+    def _make_what_it_may_not(self) -> None:
+        """What nobody in the user namespace has rights to."""
+        self._make_nodes()
         for entry in self.setup.mounts:
             owner = _OWNED_BY.get(entry.kind)
-            if owner and owner not in self.new and self.user_namespace is not None:
+            if owner and owner not in self.new:
                 entry.descriptor = entry.make()
+
+    def _enter_mounts(self) -> int:
+        """Go into the container's mount namespace.
+
+        :returns: descriptor of the root, which is not attached yet.
+        """
+        root = self.spec["root"]["path"]
+        self._doing = f"rootfs: {root}"
+        if "mnt" in self.new:
+            namespace.unshare("mnt")
+            mount.mount("", "/", mount.MS_REC | (self.setup.propagation or mount.MS_PRIVATE))
+            return mount_api.clone_tree(root)
+        tree = mount_api.clone_tree(root)  # as the caller sees it, who may be in another namespace
+        mount_api.propagate(tree, mount.MS_PRIVATE)  # what is mounted in it does not show in the bundle, too
+        self._join(("mnt",))
+        return tree
 
     def _overlay(self, tree: int, where: str) -> int:
         """A private writable layer over the shared tree. Layers are named by descriptors: no path, no quoting."""

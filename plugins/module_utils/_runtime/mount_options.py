@@ -145,6 +145,14 @@ def parse_options(words: t.Iterable[str]) -> Options:
     return Options(attributes, below, tuple(propagations), frozenset(ways), tuple(filesystem))
 
 
+def without_data(options: Options) -> Options:
+    """Options of a bind mount as mount(2) takes them: it has no use for data of a file system, which is there already.
+
+    Who generates bundles writes some all the same (``mode=755``). What is left has no value: a word that nobody knows.
+    """
+    return options._replace(filesystem=tuple(each for each in options.filesystem if each[1] is None))
+
+
 def objection(kind: str, options: Options, own_mappings: bool) -> str:
     """Why options do not fit to a mount, empty if they do.
 

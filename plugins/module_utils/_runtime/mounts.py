@@ -16,7 +16,7 @@ from .._kernel import mount_api, path
 from .._model.errors import NsfleetError
 from . import usernamespace
 from .copy_up import copy_up
-from .mount_options import Attributes, objection, parse_options
+from .mount_options import Attributes, objection, parse_options, without_data
 
 if t.TYPE_CHECKING:
     from .._cgroup.group import Group
@@ -25,26 +25,35 @@ if t.TYPE_CHECKING:
 _OF_THE_KERNEL: t.Final = frozenset({"proc", "sysfs", "devpts", "mqueue", "cgroup", "cgroup2"})
 
 
+#: File systems whose labels the policy has, not who mounts them.
+_LABELLED_BY_POLICY: t.Final = _OF_THE_KERNEL - {"devpts"}
+
+
 class Mount:
     """One mount, with all that can be prepared outside the container.
 
     :param entry: an element of ``mounts`` of the runtime-spec.
     :param bundle: directory that relative sources are relative to.
+    :param label: for SELinux, of all files of a file system that is made new (mount(8), ``context``).
     :raises NsfleetError: its source is not there, or its options do not fit.
     """
 
-    def __init__(self, entry: t.Mapping[str, t.Any], bundle: str) -> None:
+    def __init__(self, entry: t.Mapping[str, t.Any], bundle: str, label: str = "") -> None:
         self.destination: str = entry["destination"]
         self.kind: str = entry.get("type") or "bind"
         self.source: str = entry.get("source") or self.kind
+        self.label = "" if self.kind in _LABELLED_BY_POLICY else label
         self.mappings = entry.get("uidMappings") or (), entry.get("gidMappings") or ()
         try:
             self.options = parse_options(entry.get("options") or ())
         except ValueError as error:
             raise self.error(".options", str(error)) from error
         self.bind = self.options.bind or self.kind == "bind"
+        if self.bind:
+            self.options = without_data(self.options)
         self._check()
         self.descriptor: int | None = None  #: of the mount, as soon as it is made
+        self.waits = False  #: whether it is mounted already, but not at its destination
         if self.bind:
             self.descriptor = self._open_source(os.path.join(bundle, entry.get("source") or ""))
 
@@ -91,6 +100,25 @@ class Mount:
             if own is not None:
                 os.close(own)
 
+    def wait(self, folder: int, name: str) -> None:
+        """Be mounted elsewhere, in the mount namespace of the container, and be copied when it is its turn.
+
+        Linux lists mounts by their age (since 6.8), and who reads that takes a later line to cover an earlier one.
+
+        :param folder: descriptor of a directory in which the name is free.
+        :raises OSError: the kernel refused.
+        """
+        if self.descriptor is None:
+            return
+        if stat.S_ISDIR(os.fstat(self.descriptor).st_mode):
+            os.mkdir(name, dir_fd=folder)
+        else:
+            os.mknod(name, dir_fd=folder)
+        target = os.open(name, os.O_PATH | os.O_CLOEXEC, dir_fd=folder)
+        mount_api.attach(self.descriptor, target)
+        os.close(target)
+        self.waits = True
+
     def attach(self, root: int, propagation: int | None) -> None:
         """Mount it in the container's root; runs inside.
 
@@ -101,7 +129,7 @@ class Mount:
         if self.options.remount and not self.bind:
             self._remount(root)
             return
-        source = self.make() if self.descriptor is None else self.descriptor
+        source = self._made()
         place = self._target(root, source)
         if self.options.copy_up:
             copy_up(place, source)
@@ -122,6 +150,11 @@ class Mount:
         if self.kind == "tmpfs" and self.options.attributes.set & mount_api.READ_ONLY and self.descriptor is not None:
             mount_api.set_attributes(self.descriptor, mount_api.READ_ONLY)
 
+    def _made(self) -> int:
+        if self.descriptor is None:
+            return self.make()
+        return mount_api.clone_tree(self.descriptor) if self.waits else self.descriptor
+
     def make(self) -> int:
         """A detached mount of a new file system.
 
@@ -132,6 +165,8 @@ class Mount:
             attributes &= ~mount_api.READ_ONLY
         elif attributes & mount_api.READ_ONLY and self.kind not in _OF_THE_KERNEL:
             options.append(("ro", None))  # not even the file system itself writes to what it is on
+        if self.label:
+            options.append(("context", self.label))
         return mount_api.new_filesystem(self.kind, options, attributes)
 
     def _remount(self, root: int) -> None:
@@ -220,12 +255,13 @@ class ControlGroups(Mount):
         return source
 
 
-def prepare_mount(entry: t.Mapping[str, t.Any], bundle: str, group: Group | None) -> Mount:
+def prepare_mount(entry: t.Mapping[str, t.Any], bundle: str, group: Group | None, label: str) -> Mount:
     """The mount of an element of ``mounts`` of the runtime-spec.
 
     :param group: see :class:`ControlGroups`.
+    :param label: see :class:`Mount`.
     """
-    return ControlGroups(entry, bundle, group) if entry.get("type") == "cgroup" else Mount(entry, bundle)
+    return ControlGroups(entry, bundle, group) if entry.get("type") == "cgroup" else Mount(entry, bundle, label)
 
 
 def _last(place: str) -> str:

@@ -54,6 +54,18 @@ def _prepare_label(setup: Setup, process: t.Mapping[str, t.Any]) -> None:
         own = os.path.exists("/proc/self/attr/apparmor/exec")
         setup.label_file = ("attr", "apparmor", "exec") if own else ("attr", "exec")
     if label:
-        if not os.path.isdir(os.path.join(_SELINUX, "class")):
+        if not _has_selinux():
             raise NsfleetError(f"process.selinuxLabel: {label}: SELinux is not enabled on this host")
         setup.label, setup.label_file = label.encode(), ("attr", "exec")
+
+
+def mount_label(linux: t.Mapping[str, t.Any]) -> str:
+    """The SELinux label of file systems that are made for a container.
+
+    :returns: empty without SELinux: nobody asks for labels there, so that one is missing opens nothing.
+    """
+    return (linux.get("mountLabel") or "") if _has_selinux() else ""
+
+
+def _has_selinux() -> bool:
+    return os.path.isdir(os.path.join(_SELINUX, "class"))

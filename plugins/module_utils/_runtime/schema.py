@@ -16,6 +16,7 @@ from .._kernel.capability import NAMES
 from .._model.errors import NsfleetError
 from .attributes import IO_CLASSES, POLICIES, SCHEDULER_FLAGS
 from .mount_options import PROPAGATIONS
+from .spec import has_root, shares_mounts
 
 #: What a field may hold: a type, a set of words, a list of one such, an object, a :class:`Map`; ``None`` for anything.
 #: The name of a field that must be there ends in ``!``.
@@ -111,6 +112,7 @@ SPEC: t.Final[Schema] = {
         "sysctl": Map(str),
         "cgroupsPath": str,
         "resources": RESOURCES,
+        "mountLabel": str,
         "rootfsPropagation": frozenset(PROPAGATIONS),
         "seccomp": None,  # see the module of that name
         "personality": {"domain!": frozenset({"LINUX", "LINUX32"}), "flags": [str]},
@@ -199,8 +201,10 @@ def _contradictions(spec: t.Mapping[str, t.Any]) -> t.Iterator[str]:
     for field in ("maskedPaths", "readonlyPaths", "rootfsPropagation"):
         if linux.get(field) and "mount" not in spaces:
             yield f"linux.{field}: needs a namespace of type mount"
-    if "mount" in spaces and not spec.get("root"):
+    if not shares_mounts(spec) and not spec.get("root"):
         yield "root: it is missing"
+    if not has_root(spec) and spec.get("mounts"):
+        yield "mounts: need a root of the container's own"
     for field, kind in (("uidMappings", "user"), ("gidMappings", "user"), ("timeOffsets", "time")):
         if linux.get(field) and not any(n["type"] == kind and not n.get("path") for n in linux["namespaces"]):
             yield f"linux.{field}: needs a new namespace of type {kind}"

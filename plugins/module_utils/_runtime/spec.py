@@ -87,6 +87,17 @@ def told(spec: Spec, name: str, bundle: str, status: str) -> tuple[bytes, bytes]
     return b'{"pid": ', f", {json.dumps(state)[1:]}".encode()
 
 
+def shares_mounts(spec: t.Mapping[str, t.Any]) -> bool:
+    """Whether a container is in a mount namespace that others are in, too."""
+    spaces = (spec.get("linux") or {}).get("namespaces") or ()
+    return not any(each["type"] == "mount" and not each.get("path") for each in spaces)
+
+
+def has_root(spec: t.Mapping[str, t.Any]) -> bool:
+    """Whether a container has a root of its own, and does not stay in that of a mount namespace of others."""
+    return not shares_mounts(spec) or (spec.get("root") or {}).get("path", "/") != "/"
+
+
 def annotation(spec: Spec, name: str) -> str:
     """One of our own annotations, empty if it is not there."""
     value: str = spec.get("annotations", {}).get(ANNOTATION + name, "")
