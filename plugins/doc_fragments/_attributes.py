@@ -65,7 +65,8 @@ requirements:
 options: {}
 attributes:
   check_mode:
-    description: Says whether the command would be run where O(creates) or O(removes) decide it; is skipped otherwise.
+    description: Says whether the command would be run.
+    details: Only O(creates) and O(removes) can tell. Without them the task is skipped.
     support: partial
   diff_mode:
     description: What a command changes is not known.
