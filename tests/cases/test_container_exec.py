@@ -154,7 +154,7 @@ def test_command(first: int) -> None:
     assert run("printf", "%s.", "a b", "", "$HOME", "'")["stdout"] == "a b..$HOME.'."
     assert "no program 'nothing' in PATH" in run("nothing")["msg"]
     assert "no program '/bin/nothing'" in run("/bin/nothing")["msg"]
-    assert "no program '/etc/passwd'" in run("/etc/passwd")["msg"]
+    assert "the user may not execute '/etc/passwd'" in run("/etc/passwd")["msg"]
 
 
 def test_exit_codes(first: int) -> None:
