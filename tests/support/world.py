@@ -25,6 +25,8 @@ VOLATILE = frozenset({
 COUNTERS = (
     "failcnt", "peak", "usage", "usage_in_bytes", "cpu.pressure", "io.pressure", "irq.pressure", "memory.pressure",
 )  # fmt: skip
+#: Files of cgroupfs that list processes.
+MEMBERS = ("cgroup.procs", "cgroup.threads", "/tasks")
 #: Flags that follow a link's carrier up to a second later.
 LATE = frozenset({"LOWER_UP", "NO-CARRIER", "linkdown"})
 #: What IPv6 makes by itself of a link that is up, up to two seconds later.
@@ -183,9 +185,19 @@ def _is_setting(path: str) -> bool:
 def _content(path: str) -> str:
     try:
         with open(path, encoding="utf-8", errors="replace") as file:
-            return file.read()
+            text = file.read()
     except OSError as error:
         return str(error.errno)
+    return "\n".join(filter(_lives, text.split())) if path.endswith(MEMBERS) else text
+
+
+def _lives(pid: str) -> bool:
+    """Whether a process has not ended: the kernel (6.18) takes those that have out of their group a moment later."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+            return file.read().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
 
 
 def _tree(folder: str) -> dict[str, t.Any]:
