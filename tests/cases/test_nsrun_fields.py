@@ -347,6 +347,13 @@ def test_a_hook_that_fails_at_the_start_ends_the_container(nsrun: Runtime, bundl
     assert (bundle.root / "data/mark").read_text() == "last\n", "a hook that fails keeps no other from running"
 
 
+def test_a_hook_that_fails_after_the_start_leaves_nothing_of_a_run(nsrun: Runtime, bundle: Bundle) -> None:
+    hook(bundle, "poststart", "exit 4")
+    for words in ([], ["--detach"], ["--keep"]):
+        assert "hooks.poststart" in nsrun.refuses("run", *words, "-b", str(bundle.write("sleep", "1006")), "case")
+        assert nsrun("list", "-q") == ""
+
+
 def test_a_hook_that_hangs_is_killed_with_what_it_started(nsrun: Runtime, bundle: Bundle) -> None:
     hook(bundle, "createRuntime", "sleep 1004 & sleep 1004", timeout=1)
     assert "did not end within 1 s" in nsrun.refuses("create", "-b", str(bundle.write()), "case")

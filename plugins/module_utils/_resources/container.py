@@ -328,7 +328,7 @@ class Container(Resource):
     # --- preflight ---------------------------------------------------------------
 
     def preflight(self, steps: t.Sequence[Step]) -> t.Iterable[Exception]:
-        """Root file system, sources of mounts, namespaces, the program, limits."""
+        """Root file system, sources of mounts, namespaces, the program; where there is something to do, the rest."""
         if self.absent:
             return
         if not self.described and not self.observed.exists:
@@ -339,6 +339,8 @@ class Container(Resource):
         yield from (Missing(words) for words in sorted(self._lacking))
         yield from self._missing_files()
         yield from self._missing_namespaces()
+        if not steps:
+            return
         yield from self._cannot_filter()
         group = Group(self._group_name())
         yield from self._group_of_others(group)

@@ -16,6 +16,7 @@ namespace only for its children. The new process is its sibling (CLONE_PARENT), 
 
 from __future__ import annotations
 
+import abc
 import contextlib
 import os
 import signal
@@ -29,19 +30,20 @@ from . import attributes, init, seccomp, stub, usernamespace
 
 if t.TYPE_CHECKING:
     from .._cgroup.group import Group
+    from .spec import Told
 
 #: What a pipe takes in one piece (pipe(7), PIPE_BUF); messages are cut to it.
 MESSAGE: t.Final = 4096
 _NULL = os.makedev(1, 3)
 
 
-class Birth:
+class Birth(abc.ABC):
     """What the two ways to a new process have in common.
 
     :param process_: ``process`` of the runtime-spec.
     :param group: the control group that it is to be in, if any.
     :param standard: descriptors of its standard input, output and error; ``None``: the container's ``/dev/null``.
-    :param state: of the container, as JSON, before and after the pid of its first process.
+    :param state: of the container, as others are told it.
     """
 
     def __init__(
@@ -49,7 +51,7 @@ class Birth:
         process_: dict[str, t.Any],
         group: Group | None,
         standard: tuple[int | None, int | None, int | None],
-        state: tuple[bytes, bytes],
+        state: Told,
     ) -> None:
         self.process = process_
         self.group = group
@@ -59,7 +61,7 @@ class Birth:
         self.user_namespace: int | None = None
         self.mappings: usernamespace.Mappings = ((), ())
         self.filter: seccomp.Program | None = None  #: of system calls
-        self.state = state
+        self.setup.state = state
 
     def start(self) -> int:
         """Bring the process up to its payload, or to its gate if it has one.
@@ -74,12 +76,13 @@ class Birth:
         finally:
             self._close()
 
+    @abc.abstractmethod
     def _prepare(self) -> None:
-        raise NotImplementedError
+        """Look up, open and check everything, before the first fork."""
 
+    @abc.abstractmethod
     def _give_birth(self) -> int:
         """In the intermediate: join, build, and clone(2); 0 in the new process, its pid in the intermediate."""
-        raise NotImplementedError
 
     def _opened(self) -> set[int | None]:
         """Descriptors that were opened for the new process."""
@@ -188,11 +191,11 @@ class Birth:
 
         :param pid: of the new process, which is the container's first one if nothing else is known.
         """
-        before, after = self.state
-        return b"%s%d%s" % (before, pid, after)
+        return self.setup.state.of(pid)
 
+    @abc.abstractmethod
     def _run_hooks(self, pid: int) -> None:
-        """Run the hooks whose turn it is; a process that joins a container has none."""
+        """Run the hooks whose turn it is."""
 
     def _place(self, pid: int) -> None:
         """What only a process with all rights can do for the new one."""

@@ -11,9 +11,8 @@ import typing as t
 
 from .._kernel import capability
 from . import mount_options, seccomp
+from .schema import HOOKS
 from .spec import CAPABILITIES, MASKED_PATHS, MOUNTS, NAMESPACE_KINDS, PATH, READONLY_PATHS, VERSION, Spec
-
-HOOKS: t.Final = ("prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop")
 
 
 def features() -> dict[str, t.Any]:

@@ -10,10 +10,10 @@ import typing as t
 
 from .._cgroup.group import OURS, Group
 from .._model.errors import NsfleetError, OptionError
-from . import resources
 from .spec import annotate, annotation
 
 if t.TYPE_CHECKING:
+    from . import resources
     from .spec import Spec
 
 #: What every container gets, where the host has it: to be counted, and to be stopped as a whole.
@@ -129,10 +129,13 @@ def make(spec: Spec) -> Group:
 
 
 def _fill(group: Group, spec: Spec) -> None:
-    group.create(controllers(spec, group))
+    from .resources import apply
+
+    writes = _writes(group, spec)
+    group.create(_controllers(spec, group, writes))
     if group.of_others:  # whoever calls has asked whether it may be taken over
         group.set_mark(OURS)
-    resources.apply(group, _writes(group, spec))
+    apply(group, writes)
     owner = _owner(group, spec)
     if owner:
         group.delegate(owner, -1)
@@ -140,8 +143,12 @@ def _fill(group: Group, spec: Spec) -> None:
 
 def controllers(spec: Spec, group: Group) -> set[str]:
     """The controllers that a container's group gets: for its limits, and what every container is to have."""
+    return _controllers(spec, group, _writes(group, spec))
+
+
+def _controllers(spec: Spec, group: Group, writes: t.Iterable[resources.Write]) -> set[str]:
     there = group.host.controllers()
-    found = {name for name in _ALWAYS if name in there} | {each.controller for each in _writes(group, spec)} - {""}
+    found = {name for name in _ALWAYS if name in there} | {each.controller for each in writes} - {""}
     if not _is_ours(spec):
         others = {name for name in _COUNTED if name in there}
         found |= others - {name for name, _reason in group.obstacles(others)}
@@ -173,7 +180,9 @@ def _shows_groups(mount: t.Mapping[str, t.Any]) -> bool:
 
 
 def _writes(group: Group, spec: Spec) -> list[resources.Write]:
-    return resources.translate(_resources(spec), group.host, _is_ours(spec))
+    from .resources import translate
+
+    return translate(_resources(spec), group.host, _is_ours(spec))
 
 
 def _resources(spec: Spec) -> resources.Resources:
@@ -203,8 +212,10 @@ def update(spec: Spec, changes: resources.Resources) -> None:
     :param changes: as ``update -r`` has them.
     :raises NsfleetError: a value makes no sense, or the kernel refused; all is as before then.
     """
+    from .resources import update as changed
+
     linux = spec["linux"]
-    merged = resources.update(of(spec), linux.get("resources") or {}, changes, _is_ours(spec))
+    merged = changed(of(spec), linux.get("resources") or {}, changes, _is_ours(spec))
     linux["resources"] = merged
 
 

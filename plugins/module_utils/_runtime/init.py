@@ -21,6 +21,7 @@ import typing as t
 from .._kernel import capability, mount_api, namespace, path, process, seccomp
 from .._kernel.syscall import call, number, syscall
 from . import devices, hooks, mounts, terminal
+from .spec import Told
 
 if t.TYPE_CHECKING:
     from .seccomp import Program
@@ -68,7 +69,7 @@ class Setup:
         self.label_descriptor = -1
         self.hooks_inside: t.Sequence[t.Mapping[str, t.Any]] = ()  #: createContainer
         self.hooks_at_start: t.Sequence[t.Mapping[str, t.Any]] = ()  #: startContainer
-        self.state: tuple[bytes, bytes] = (b"", b"")  #: the container's state as JSON, before and after its pid
+        self.state = Told(b"", b"")  #: of the container, as hooks are told it
         self.gate: socket.socket | None = None  #: where somebody says when the payload is to be executed
         self.stub: int | None = None
         self.filter: Program | None = None  #: of system calls; ``None``: there is none, or the stub has it
@@ -235,8 +236,7 @@ def _run_hooks_at_start(setup: Setup) -> None:
 
 
 def _state(setup: Setup) -> bytes:
-    before, after = setup.state
-    return b"%s%d%s" % (before, os.getpid(), after)
+    return setup.state.of(os.getpid())
 
 
 def _connect_files(setup: Setup) -> None:

@@ -25,7 +25,7 @@ import typing as t
 
 from .._kernel import files, mount, process
 from .._model.errors import NsfleetError
-from .spec import Spec, told
+from .spec import Spec, Told, told
 
 _ALLOWED: t.Final = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_+-.")
 _LONGEST = 255
@@ -205,8 +205,8 @@ class Instance:
             "owner": "",
         }
 
-    def told(self, status: str, bundle: str) -> tuple[bytes, bytes]:
-        """The state as others are told it, before and after the pid of its first process."""
+    def told(self, status: str, bundle: str) -> Told:
+        """The state as others are told it."""
         return told(self.spec, self.name, bundle, status)
 
     # --- the gate ----------------------------------------------------------------------

@@ -21,7 +21,7 @@ from .spec import has_root, shares_mounts
 
 if t.TYPE_CHECKING:
     from .._cgroup.group import Group
-    from .spec import Spec
+    from .spec import Spec, Told
     from .state import Process
 
 #: The order in which namespaces are joined: the user namespace last, since it takes the rights over the others away.
@@ -36,7 +36,7 @@ class Join(Birth):
     :param process_: ``process`` of the runtime-spec.
     :param group: the control group of the container, if any.
     :param standard: descriptors of standard input, output and error; ``None``: ``/dev/null`` of the container.
-    :param state: of the container, as JSON, before and after the pid of its first process.
+    :param state: of the container, as others are told it.
     :param user: name of a user and group of the container, instead of the numbers in ``process_``.
     :param supplementary: names or numbers of groups that the user has beside those in ``process_``.
     """
@@ -50,7 +50,7 @@ class Join(Birth):
         process_: dict[str, t.Any],
         group: Group | None,
         standard: tuple[int | None, int | None, int | None],
-        state: tuple[bytes, bytes],
+        state: Told,
         user: str = "",
         supplementary: t.Sequence[str] = (),
     ) -> None:
@@ -89,6 +89,9 @@ class Join(Birth):
 
     def _open_root(self) -> int:
         return os.open(f"/proc/{self.first.pid}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+
+    def _run_hooks(self, pid: int) -> None:
+        """A process that joins a container has none."""
 
     def _told(self, pid: int) -> bytes:
         """The state has the first process, whoever joins."""

@@ -17,7 +17,7 @@ from . import devices, hooks, init, payload, seccomp, usernamespace, users
 from .birth import Birth
 from .mount_options import PROPAGATIONS
 from .mounts import prepare_mount
-from .spec import NAMESPACE_KINDS, Spec, annotation, has_root, shares_mounts
+from .spec import NAMESPACE_KINDS, Spec, Told, annotation, has_root, shares_mounts
 
 if t.TYPE_CHECKING:
     from .._cgroup.group import Group
@@ -51,7 +51,7 @@ class Launch(Birth):
     :param place: the container's bundle.
     :param group: the control group that its processes are to be in, if any.
     :param standard: descriptors of standard input, output and error; ``None``: ``/dev/null`` of the container.
-    :param state: of the container, as JSON, before and after the pid of its first process.
+    :param state: of the container, as others are told it.
     :param gate: socket on which the first process waits for the word to execute the payload; without it, it does so
         at once.
     """
@@ -63,7 +63,7 @@ class Launch(Birth):
         place: Place,
         group: Group | None,
         standard: tuple[int | None, int | None, int | None],
-        state: tuple[bytes, bytes],
+        state: Told,
         gate: socket.socket | None = None,
     ) -> None:
         super().__init__(place.spec["process"], group, standard, state)
@@ -74,7 +74,6 @@ class Launch(Birth):
         self.mappings = self.linux.get("uidMappings") or (), self.linux.get("gidMappings") or ()
         self.new: set[str] = set()  #: kinds of namespaces to be made
         self.setup.gate = gate
-        self.setup.state = state
 
     def _opened(self) -> set[int | None]:
         mounted = {entry.descriptor for entry in self.setup.mounts}

@@ -12,7 +12,7 @@ import time
 
 from .._kernel import files, process
 from .._model.errors import NsfleetError
-from . import archive, groups, monitor, state
+from . import groups, state
 from .bundle import SHARED, Bundle, names
 from .signals import signal_number
 from .spec import annotation
@@ -27,11 +27,15 @@ def start(bundle: Bundle) -> None:
     :raises NsfleetError: it could not be started; nothing of it runs.
     """
     state.allow_to_run(bundle.name)
+    from . import monitor
+
     monitor.launch(bundle)
 
 
 def supervise(bundle: Bundle) -> None:
     """Give a running container a new monitor, since its own died; the container is not disturbed."""
+    from . import monitor
+
     monitor.take_over(bundle)
 
 
@@ -79,6 +83,8 @@ def tidy(bundle: Bundle) -> None:
         files.sweep(directory)
     if not bundle.exists:
         remove(bundle)
+        from . import archive
+
         archive.remove_unused()
 
 

@@ -25,7 +25,7 @@ from .._kernel import process
 from .._model.errors import NsfleetError
 from . import groups, state
 from .bundle import Bundle
-from .spec import annotation, told
+from .spec import Told, annotation, told
 
 #: Seconds before the first restart; each further one doubles it, up to the longest.
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 60.0
@@ -113,7 +113,7 @@ def _stay(bundle: Bundle, writing: int) -> None:
     _tell(writing, "running")
 
 
-def _state(bundle: Bundle) -> tuple[bytes, bytes]:
+def _state(bundle: Bundle) -> Told:
     return told(bundle.spec, bundle.name, bundle.directory, "creating")
 
 

@@ -12,8 +12,8 @@ import typing as t
 from .._kernel import capability
 from .._model.errors import NsfleetError
 from .init import Setup
+from .spec import CAPABILITY_SETS
 
-_SETS = ("bounding", "effective", "permitted", "inheritable", "ambient")
 _DOMAINS: t.Final = {"LINUX": 0x0000, "LINUX32": 0x0008}
 _APPARMOR_ENABLED = "/sys/module/apparmor/parameters/enabled"
 _SELINUX = "/sys/fs/selinux"
@@ -35,7 +35,7 @@ def prepare(setup: Setup, process: t.Mapping[str, t.Any], linux: t.Mapping[str, 
     setup.environment = dict(word.partition("=")[::2] for word in process.get("env") or ())
     setup.no_new_privileges = bool(process.get("noNewPrivileges"))
     wanted = process.get("capabilities") or {}
-    setup.capabilities = {kind: capability.mask(wanted.get(kind) or ()) for kind in _SETS}
+    setup.capabilities = {kind: capability.mask(wanted.get(kind) or ()) for kind in CAPABILITY_SETS}
     domain = (linux.get("personality") or {}).get("domain")
     setup.personality = _DOMAINS[domain] if domain else -1
     _prepare_label(setup, process)

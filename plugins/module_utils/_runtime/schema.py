@@ -16,7 +16,7 @@ from .._kernel.capability import NAMES
 from .._model.errors import NsfleetError
 from .attributes import IO_CLASSES, POLICIES, SCHEDULER_FLAGS
 from .mount_options import PROPAGATIONS
-from .spec import has_root, shares_mounts
+from .spec import CAPABILITY_SETS, NAMESPACE_KINDS, has_root, shares_mounts
 
 #: What a field may hold: a type, a set of words, a list of one such, an object, a :class:`Map`; ``None`` for anything.
 #: The name of a field that must be there ends in ``!``.
@@ -36,7 +36,7 @@ RLIMITS: t.Final = frozenset(
         "RTPRIO", "RTTIME", "SIGPENDING", "STACK",
     )
 )  # fmt: skip
-NAMESPACES: t.Final = frozenset({"mount", "pid", "ipc", "uts", "network", "cgroup", "user", "time"})
+NAMESPACES: t.Final = frozenset(NAMESPACE_KINDS)
 HOOKS: t.Final = ("prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop")
 
 _CAPABILITIES: Schema = [frozenset(NAMES)]
@@ -49,7 +49,7 @@ PROCESS: t.Final[Schema] = {
     "args!": [str],
     "env": [str],
     "cwd!": str,
-    "capabilities": dict.fromkeys(("bounding", "effective", "permitted", "inheritable", "ambient"), _CAPABILITIES),
+    "capabilities": dict.fromkeys(CAPABILITY_SETS, _CAPABILITIES),
     "rlimits": [{"type!": RLIMITS, "soft!": int, "hard!": int}],
     "noNewPrivileges": bool,
     "oomScoreAdj": int,

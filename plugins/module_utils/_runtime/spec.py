@@ -19,6 +19,9 @@ NAMESPACE_KINDS: t.Final = {
     "time": "time",
 }  # fmt: skip
 
+#: Sets of capabilities that a process has, as the runtime-spec names them.
+CAPABILITY_SETS: t.Final = ("bounding", "effective", "permitted", "inheritable", "ambient")
+
 PATH: t.Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 #: What root keeps inside where nothing else is said; inheritable and ambient stay empty (CVE-2022-24769).
@@ -70,10 +73,22 @@ def fixed(spec: Spec) -> Spec:
     return left
 
 
-def told(spec: Spec, name: str, bundle: str, status: str) -> tuple[bytes, bytes]:
+class Told(t.NamedTuple):
     """The state of a container as JSON, before and after the pid of its first process (runtime-spec, runtime.md).
 
     In two parts, since who tells it may not be able to encode anything any more.
+    """
+
+    before: bytes
+    after: bytes
+
+    def of(self, pid: int) -> bytes:
+        """The state, with a pid."""
+        return b"%s%d%s" % (self.before, pid, self.after)
+
+
+def told(spec: Spec, name: str, bundle: str, status: str) -> Told:
+    """What others are told of a container.
 
     :param bundle: its directory.
     :param status: ``creating``, ``created``, ``running`` or ``stopped``.
@@ -84,7 +99,7 @@ def told(spec: Spec, name: str, bundle: str, status: str) -> tuple[bytes, bytes]
         "ociVersion": spec.get("ociVersion", VERSION), "id": name, "status": status, "bundle": bundle,
         "annotations": spec.get("annotations") or {},
     }  # fmt: skip
-    return b'{"pid": ', f", {json.dumps(state)[1:]}".encode()
+    return Told(b'{"pid": ', f", {json.dumps(state)[1:]}".encode())
 
 
 def shares_mounts(spec: t.Mapping[str, t.Any]) -> bool:

@@ -65,7 +65,7 @@ def execute(general: Values, values: Values, operands: list[str]) -> int:
     front = Foreground(detached=bool(values["detach"]))
     first, state = Process(record.pid, record.started), instance.told(status, record.bundle)
     join = Join(first, instance.spec, wanted, group if group.exists else None, (0, 1, 2), state, _name(values))
-    join.setup.console = _console(wanted, values, front)
+    join.setup.console = front.console(wanted, values["console-socket"])
     pid = join.start()
     if values["pid-file"]:
         files.write_whole(os.path.abspath(values["pid-file"]), str(pid), 0o644)
@@ -124,16 +124,3 @@ def _number(option: str, word: str) -> int:
 def _name(values: Values) -> str:
     """The user by name or number; empty: as ``process`` says."""
     return "" if values["process"] else str(values["user"])
-
-
-def _console(process: t.Mapping[str, t.Any], values: Values, front: Foreground) -> t.Any:
-    if not process.get("terminal"):
-        return None
-    size = process.get("consoleSize") or {}
-    if values["console-socket"]:
-        from ..terminal import connect
-
-        return connect(values["console-socket"], size)
-    if front.detached:
-        raise NsfleetError("--console-socket is needed for a detached process with a terminal")
-    return front.console(size)

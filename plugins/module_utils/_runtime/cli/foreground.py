@@ -11,6 +11,12 @@ import os
 import signal
 import typing as t
 
+from ..._model.errors import NsfleetError
+
+if t.TYPE_CHECKING:
+    from ..terminal import Console
+    from .relay import Relay
+
 #: Not passed on: they are about this process.
 _OWN = frozenset({signal.SIGCHLD, signal.SIGKILL, signal.SIGSTOP, signal.SIGURG, signal.SIGWINCH, signal.SIGPIPE})
 
@@ -23,12 +29,29 @@ class Foreground:
 
     def __init__(self, detached: bool) -> None:
         self.detached = detached
-        self._relay: t.Any = None
+        self._relay: Relay | None = None
         if not detached:
-            self._before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+            signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
 
-    def console(self, size: t.Mapping[str, int]) -> t.Any:
-        """A terminal of the container whose other end is the caller's own terminal."""
+    def console(self, process: t.Mapping[str, t.Any], place: str) -> Console | None:
+        """Where the other end of a process's terminal goes to.
+
+        :param process: ``process`` of the runtime-spec.
+        :param place: path of the console socket; empty: to the caller's own terminal.
+        :returns: ``None`` for a process that is to have none.
+        :raises NsfleetError: it is to have one that would go nowhere, or none that would go somewhere.
+        """
+        if not process.get("terminal"):
+            if place:
+                raise NsfleetError("--console-socket: process.terminal is false, so there is no terminal to be sent")
+            return None
+        size = process.get("consoleSize") or {}
+        if place:
+            from ..terminal import connect
+
+            return connect(place, size)
+        if self.detached:
+            raise NsfleetError("process.terminal is true, and nobody stays with it, so --console-socket is needed")
         from .relay import Relay
 
         self._relay = Relay(size)

@@ -13,7 +13,7 @@ import typing as t
 from ..._model.errors import NsfleetError
 from .. import groups
 from ..instance import STOPPED, Instance
-from .arguments import Option, Values
+from .arguments import Option, Values, number
 
 UPDATE: t.Final = (
     Option("resources r", "FILE", "changes of linux.resources as JSON; - for standard input; the others are ignored"),
@@ -80,15 +80,8 @@ def _changes(values: Values) -> dict[str, t.Any]:
     for option, (section, field) in {**_FIELDS, **_TEXTS}.items():
         word = values[option]
         if word != "":
-            changes.setdefault(section, {})[field] = word if option in _TEXTS else _number(option, word)
+            changes.setdefault(section, {})[field] = word if option in _TEXTS else number(values, option)
     return changes
-
-
-def _number(option: str, word: str) -> int:
-    try:
-        return int(word)
-    except ValueError:
-        raise NsfleetError(f"--{option}: expected a whole number, got {word!r}") from None
 
 
 def events(general: Values, values: Values, operands: list[str]) -> int:

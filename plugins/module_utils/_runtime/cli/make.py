@@ -49,7 +49,7 @@ def create(general: Values, values: Values, operands: list[str]) -> int:
     :raises NsfleetError: it could not be made; nothing of it is left.
     """
     instance = Instance(general["root"], operands[0])
-    _create(instance, {**general, **values}, gate=True)
+    _create(instance, {**general, **values}, True, Foreground(detached=True))
     return 0
 
 
@@ -81,16 +81,18 @@ def run(general: Values, values: Values, operands: list[str]) -> int:
     """
     instance = Instance(general["root"], operands[0])
     front = Foreground(detached=bool(values["detach"]))
-    pid = _create(instance, {**general, **values}, gate=False, front=front)
-    _run_hooks_after_start(instance, instance.load().bundle, pid)
-    if values["detach"]:
-        return 0
+    pid = _create(instance, {**general, **values}, False, front)
     try:
-        return front.wait(pid)
-    finally:
-        if not values["keep"]:
-            with instance.locked():
-                _destroy(instance)
+        _run_hooks_after_start(instance, instance.load().bundle, pid)
+        status = 0 if front.detached else front.wait(pid)
+    except BaseException:
+        with instance.locked():
+            _destroy(instance)
+        raise
+    if not (front.detached or values["keep"]):
+        with instance.locked():
+            _destroy(instance)
+    return status
 
 
 def delete(general: Values, values: Values, operands: list[str]) -> int:
@@ -114,7 +116,7 @@ def delete(general: Values, values: Values, operands: list[str]) -> int:
 # --- create ------------------------------------------------------------------------
 
 
-def _create(instance: Instance, values: Values, gate: bool, front: Foreground | None = None) -> int:
+def _create(instance: Instance, values: Values, gate: bool, front: Foreground) -> int:
     """Make a container, up to its gate, or with its payload.
 
     :returns: pid of its first process.
@@ -151,7 +153,7 @@ def _read(bundle: str, name: str, systemd: bool) -> Spec:
     return t.cast("Spec", spec)
 
 
-def _bring_up(instance: Instance, bundle: str, values: Values, gate: bool, front: Foreground | None) -> int:
+def _bring_up(instance: Instance, bundle: str, values: Values, gate: bool, front: Foreground) -> int:
     from ..launch import Launch
 
     spec = instance.spec
@@ -163,7 +165,7 @@ def _bring_up(instance: Instance, bundle: str, values: Values, gate: bool, front
         instance.told(CREATED, bundle),
         gate=instance.open_gate() if gate else None,
     )
-    launch.setup.console = _console(spec, values, front)
+    launch.setup.console = front.console(spec["process"], values["console-socket"])
     launch.setup.keyring = "" if values["no-new-keyring"] else f"_ses.{instance.name}"
     pid = launch.start()
     os.close(waiting)
@@ -172,24 +174,6 @@ def _bring_up(instance: Instance, bundle: str, values: Values, gate: bool, front
     if values["pid-file"]:
         files.write_whole(os.path.abspath(values["pid-file"]), str(pid), 0o644)
     return pid
-
-
-def _console(spec: Spec, values: Values, front: Foreground | None) -> t.Any:
-    """Where the terminal's other end goes to, if the payload is to have a terminal."""
-    wanted = bool((spec.get("process") or {}).get("terminal"))
-    place = values["console-socket"]
-    if not wanted:
-        if place:
-            raise NsfleetError("--console-socket: process.terminal of the bundle is false, so there is no terminal")
-        return None
-    from ..terminal import connect
-
-    size = spec["process"].get("consoleSize") or {}
-    if place:
-        return connect(place, size)
-    if front is None or front.detached:
-        raise NsfleetError("process.terminal of the bundle is true, so --console-socket is needed")
-    return front.console(size)
 
 
 def _give_up(instance: Instance) -> None:
@@ -205,9 +189,8 @@ def _give_up(instance: Instance) -> None:
 
 def _run_hooks_after_start(instance: Instance, bundle: str, pid: int) -> None:
     """A hook that fails is the end of the container (runtime.md, "Lifecycle")."""
-    before, after = instance.told(RUNNING, bundle)
     try:
-        hooks.run((instance.spec.get("hooks") or {}).get("poststart") or (), b"%s%d%s" % (before, pid, after))
+        hooks.run((instance.spec.get("hooks") or {}).get("poststart") or (), instance.told(RUNNING, bundle).of(pid))
     except hooks.Failed as error:
         _kill(instance)
         raise NsfleetError(f"hooks.poststart: {error}") from error
@@ -240,9 +223,9 @@ def _destroy(instance: Instance) -> None:
 
 def _run_hooks_at_end(instance: Instance, bundle: str) -> None:
     """The container is gone, whatever one of them says; so the others run, too (runtime.md, "Lifecycle")."""
-    before, after = instance.told(STOPPED, bundle)
+    state = instance.told(STOPPED, bundle).of(0)
     for hook in (instance.spec.get("hooks") or {}).get("poststop") or ():
         try:
-            hooks.run([hook], b"%s%d%s" % (before, 0, after))
+            hooks.run([hook], state)
         except hooks.Failed as error:
             sys.stderr.write(f"nsrun: warning: hooks.poststop: {error}\n")
