@@ -11,7 +11,7 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from . import _once  # before all that follows: it makes further imports cheaper
+from ._code import finder  # before all that follows: it makes further imports cheaper
 from ._model.errors import InvalidOptions, NsfleetError
 from ._plan.engine import Outcome, converge
 
@@ -20,7 +20,7 @@ if t.TYPE_CHECKING:
     from ._model.resource import Resource
 
 #: The first is here for being imported.
-__all__ = ["_once", "run", "run_action", "run_info"]
+__all__ = ["finder", "run", "run_action", "run_info"]
 
 
 def run(kind: type[Resource]) -> None:
@@ -31,6 +31,8 @@ def run(kind: type[Resource]) -> None:
     module = AnsibleModule(argument_spec=kind.table.arguments(), supports_check_mode=True, **kind.table.rules)
     with _errors_for_people(module):
         outcome = converge([kind(module.params)], check=module.check_mode)
+    if outcome.changed and not module.check_mode:
+        _settle_code()
     for warning in outcome.warnings:
         module.warn(warning)
     module.exit_json(**_result(outcome, module._diff))
@@ -59,6 +61,12 @@ def run_action(table: Table, act: t.Callable[[t.Mapping[str, t.Any], bool], dict
     for warning in done.pop("warnings", ()):
         module.warn(warning)
     module.exit_json(**done)
+
+
+def _settle_code() -> None:
+    from ._code import cache
+
+    cache.settle()
 
 
 @contextlib.contextmanager

@@ -18,7 +18,7 @@ PACKAGE = "ansible_collections.nsfleet.linux.plugins.module_utils"
 #: docs/architecture.md, "The floors".
 FLOORS = {
     "_model": 0, "_kernel": 1, "_netlink": 2, "_cgroup": 2, "_nft": 2, "_image": 2, "_runtime": 3, "_resources": 4,
-    "_plan": 5, "_module": 6, "_once": 0,
+    "_plan": 5, "_module": 6, "_code": 2,
 }  # fmt: skip
 FILES = sorted(UTILS.rglob("*.py"))
 ALL = [*FILES, *sorted(PLUGINS.glob("modules/*.py"))]
