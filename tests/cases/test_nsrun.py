@@ -12,12 +12,17 @@ import pty
 import signal
 import socket
 import subprocess
+import sys
+import tempfile
 import time
 import typing as t
 
 import pytest
 from support import world
 from support.bundle import Bundle, Runtime
+
+#: Modules each of which takes as long to import as a good part of a start.
+DEAR = frozenset({"typing", "json", "re", "enum", "signal", "socket", "hashlib", "subprocess", "shutil", "argparse"})
 
 
 def line(pid: int, name: str) -> str:
@@ -53,6 +58,21 @@ def test_a_life(nsrun: Runtime, bundle: Bundle) -> None:
     assert "does not exist" in nsrun.refuses("state", "case")
     assert "does not exist" in nsrun.refuses("delete", "case")
     nsrun("delete", "--force", "case")
+
+
+def test_the_commands_of_a_life_import_nothing_dear(nsrun: Runtime, bundle: Bundle) -> None:
+    """``-X importtime`` tells what is imported."""
+    python = Runtime(sys.executable, "-IS", "-X", "importtime", *nsrun.program)
+    place = str(bundle.write("sleep", "1000"))
+    commands = [["run", "-d", "-b", place, "case"], ["kill", "case", "KILL"], ["delete", "--force", "case"]]
+    for words in commands:
+        with tempfile.TemporaryFile("w+") as told:
+            status = subprocess.call([*python.program, *words], stdin=subprocess.DEVNULL, stdout=told, stderr=told)
+            told.seek(0)
+            names = {line.rpartition("|")[2].strip() for line in told if line.startswith("import time:")}
+        assert status == 0, words
+        assert "nsrun._runtime.command" in names
+        assert names & DEAR == set(), words
 
 
 def test_what_changes_in_the_bundle_afterwards_changes_nothing(nsrun: Runtime, bundle: Bundle) -> None:

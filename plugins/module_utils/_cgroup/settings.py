@@ -74,19 +74,17 @@ class File:
 class Renamed(File):
     """A setting that version 1 keeps in a file of another name, perhaps in other words.
 
-    :param pattern: regular expression and replacement that make the name of the file.
+    :param name: of the file; with a dot first, what stands there for ``.max``; empty: the name is the same.
     """
 
-    def __init__(
-        self, pattern: tuple[str, str], decode: t.Callable[[str], str] = str, encode: t.Callable[[str], str] = str
-    ) -> None:
-        self.pattern = pattern
+    def __init__(self, name: str, decode: t.Callable[[str], str] = str, encode: t.Callable[[str], str] = str) -> None:
+        self.name = name
         self.decode = decode
         self.encode = encode
 
     def files(self, file: str) -> tuple[str, ...]:
         """Its name in version 1."""
-        return (re.sub(*self.pattern, file),)
+        return (file.removesuffix(".max") + self.name if self.name.startswith(".") else self.name or file,)
 
     def read(self, folder: Folder, file: str) -> str | None:
         """Read and translate it."""
@@ -382,8 +380,8 @@ class Setting(t.NamedTuple):
 
 
 _FILE = File()
-_BYTES = Renamed((r"\.max$", ".limit_in_bytes"), _decode_bytes, _encode_bytes)
-_PAGES = Renamed(("", ""), _decode_bytes)  # where nothing was set, even version 2 shows the largest number of pages
+_BYTES = Renamed(".limit_in_bytes", _decode_bytes, _encode_bytes)
+_PAGES = Renamed("", _decode_bytes)  # where nothing was set, even version 2 shows the largest number of pages
 _SWAP_TOO = "cgroup v1 limits only memory and swap together (memory_swap_max)"
 _NO_GUARANTEE = "cgroup v1 cannot keep memory for a group"
 _ONLY_V2 = "cgroup v1 has nothing like it"
@@ -391,20 +389,20 @@ _ONLY_V1 = "cgroup v2 has no such controller; match the group itself there (nft:
 _PARTITION = "cgroup v1 has no partitions; its cpuset.cpu_exclusive (see settings) keeps only siblings away"
 
 SETTINGS: dict[str, Setting] = {
-    "cgroup.freeze": Setting("", _FILE, Renamed(("^.*", "freezer.state"), _frozen, _freezer_state)),
+    "cgroup.freeze": Setting("", _FILE, Renamed("freezer.state", _frozen, _freezer_state)),
     "cgroup.max.depth": Setting("", _FILE, _ONLY_V2),
     "cgroup.max.descendants": Setting("", _FILE, _ONLY_V2),
     "cgroup.pressure": Setting("", _FILE, _ONLY_V2),
     "cgroup.type": Setting("", _FILE, _ONLY_V2),
-    "cpu.weight": Setting("cpu", _FILE, Renamed(("^.*", "cpu.shares"), weight, shares)),
-    "cpu.weight.nice": Setting("cpu", _FILE, Renamed(("^.*", "cpu.shares"), _nice, _nice_shares)),
+    "cpu.weight": Setting("cpu", _FILE, Renamed("cpu.shares", weight, shares)),
+    "cpu.weight.nice": Setting("cpu", _FILE, Renamed("cpu.shares", _nice, _nice_shares)),
     "cpu.idle": Setting("cpu", _FILE, _FILE),
     "cpu.max": Setting("cpu", _FILE, CpuMax()),
-    "cpu.max.burst": Setting("cpu", _FILE, Renamed(("^.*", "cpu.cfs_burst_us"))),
+    "cpu.max.burst": Setting("cpu", _FILE, Renamed("cpu.cfs_burst_us")),
     "cpu.uclamp.min": Setting("cpu", _FILE, _FILE),
     "cpu.uclamp.max": Setting("cpu", _FILE, _FILE),
-    "cpuset.cpus": Setting("cpuset", Unemptied(), Inherited(("", ""))),
-    "cpuset.mems": Setting("cpuset", Unemptied(), Inherited(("", ""))),
+    "cpuset.cpus": Setting("cpuset", Unemptied(), Inherited("")),
+    "cpuset.mems": Setting("cpuset", Unemptied(), Inherited("")),
     "cpuset.cpus.exclusive": Setting("cpuset", _FILE, _PARTITION),
     "cpuset.cpus.partition": Setting("cpuset", _FILE, _PARTITION),
     "memory.min": Setting("memory", _FILE, _NO_GUARANTEE),
@@ -421,7 +419,7 @@ SETTINGS: dict[str, Setting] = {
     "io.max": Setting("io", _FILE, Throttle()),
     "io.weight": Setting("io", Either("io.bfq.weight"), BfqWeight()),
     "io.latency": Setting("io", _FILE, _ONLY_V2),
-    "io.prio.class": Setting("io", _FILE, Renamed(("^.*", "blkio.prio.class"))),
+    "io.prio.class": Setting("io", _FILE, Renamed("blkio.prio.class")),
     "pids.max": Setting("pids", _FILE, _FILE),
     "hugetlb.SIZE.max": Setting("hugetlb", _PAGES, _BYTES),
     "hugetlb.SIZE.rsvd.max": Setting("hugetlb", _PAGES, _BYTES),
@@ -459,10 +457,15 @@ def find(file: str) -> Setting:
 
     :raises Unsupported: there is none.
     """
-    found = SETTINGS.get(re.sub(r"^hugetlb\.[0-9]+[KMG]B\.", "hugetlb.SIZE.", file))
+    found = SETTINGS.get(_of_any_size(file) if file.startswith("hugetlb.") else file)
     if found is None:
         raise Unsupported(f"there is no setting {file}")
     return found
+
+
+def _of_any_size(file: str) -> str:
+    """A file of one size of huge pages as the table names it: ``hugetlb.2MB.max`` as ``hugetlb.SIZE.max``."""
+    return re.sub(r"^hugetlb\.[0-9]+[KMG]B\.", "hugetlb.SIZE.", file)
 
 
 def locate(host: Host, file: str) -> tuple[Hierarchy, File]:

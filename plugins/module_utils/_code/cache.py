@@ -5,7 +5,8 @@
 """Keep compiled code on a host as long as there are objects of ours on it.
 
 Only a task that changed something writes here, so one that changes nothing only reads. A newer version of the
-collection writes over the files of an older one; each says of which source it is. They are in memory (``/run``), about 1 MB.
+collection writes over the files of an older one; each says of which source it is. They are in memory (``/run``), and
+have about 1 MB.
 """
 
 from __future__ import annotations

@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import ctypes
-import hashlib
 import os
 import struct
 import sys
@@ -38,6 +37,8 @@ class Program(t.NamedTuple):
 
     def is_made_of(self, instructions: bytes) -> bool:
         """Whether it was loaded from these instructions (the digest is SHA-256 since Linux 6.18, and was SHA-1)."""
+        import hashlib  # of which few have need
+
         return self.tag in (hashlib.sha256(instructions).digest()[:8], hashlib.sha1(instructions).digest()[:8])
 
 

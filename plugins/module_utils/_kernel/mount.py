@@ -67,4 +67,6 @@ def mounts(table: str = "/proc/self/mountinfo") -> t.Iterator[Mount]:
 
 def _unescaped(path: str) -> str:
     """A path of the mount table, in which space, tab, newline and backslash are octal."""
+    if "\\" not in path:
+        return path
     return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match.group(1), 8)), path)

@@ -13,9 +13,9 @@ import typing as t
 MAX: t.Final = "max"
 #: Other ways to write it.
 _UNLIMITED = (MAX, "infinity", "-1")
-_SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?([KMGTPE]?)(i?B)?", re.IGNORECASE)
+_SIZE = r"([0-9]+(?:\.[0-9]+)?) ?([KMGTPEkmgtpe]?)([Ii]?[Bb])?"
 _SHIFTS = {"": 0, "K": 10, "M": 20, "G": 30, "T": 40, "P": 50, "E": 60}
-_PERCENT = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?%")
+_PERCENT = r"([0-9]+(?:\.[0-9]+)?) ?%"
 
 
 def is_digits(words: str) -> bool:
@@ -28,7 +28,7 @@ def size(value: str) -> int:
 
     :raises ValueError: it is not one.
     """
-    found = _SIZE.fullmatch(value.strip())
+    found = re.fullmatch(_SIZE, value.strip())
     if not found:
         raise ValueError(f"expected bytes or a size such as 512M or 1.5G, got {value!r}")
     number, unit, suffix = found.group(1), found.group(2).upper(), found.group(3) or ""
@@ -54,7 +54,7 @@ def size_or_max(value: str, whole: t.Callable[[], int] | None = None) -> int | N
     words = value.strip()
     if words.lower() in _UNLIMITED:
         return None
-    percent = _PERCENT.fullmatch(words)
+    percent = re.fullmatch(_PERCENT, words)
     if percent and whole is not None:
         part = float(percent.group(1))
         if part > 100:

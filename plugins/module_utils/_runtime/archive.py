@@ -4,6 +4,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The runtime as one file that Python executes: a zip made from these very files.
 
+It holds the sources as Python's own importer finds them, and the code of all of them in one piece for the version of
+Python that made it. That version is started by :mod:`.program`, which has the modules in a third of the time.
+
 There are two. A task's own files are gone when it ends, but a monitor stays: it executes itself from an archive on the
 host that holds what a monitor needs. The archive's name holds a digest of its content, so that a new version never
 changes what a running monitor has open, and a second installation is a look at one file. The other one, ``nsrun``, is
@@ -17,12 +20,16 @@ import importlib.util
 import io
 import marshal
 import os
+import re
 import sys
 import typing as t
 import zipfile
 
 from .._kernel import files
 from .bundle import SHARED, names
+
+if t.TYPE_CHECKING:
+    from types import CodeType
 
 #: The package above this one: where all the floors are.
 _FLOORS = (__package__ or "").rpartition(".")[0]
@@ -72,16 +79,26 @@ MONITOR: t.Final = (
     "_runtime.seccomp",
     "_runtime.seccomp_listener",
     "_runtime.spec",
+    "_runtime.standins.json",
+    "_runtime.standins.re",
+    "_runtime.standins.signal",
+    "_runtime.standins.typing",
     "_runtime.state",
     "_runtime.stub",
-    "_runtime.terminal",
     "_runtime.usernamespace",
     "_runtime.users",
 )
-_STAY = f"import sys\nfrom {_NAME}._runtime import monitor\nmonitor.stay(sys.argv[2])\n"
-_COMMAND = f"import sys\nfrom {_NAME}._runtime import command\nsys.exit(command.main(sys.argv[1:]))\n"
-#: Floors that the program is made of.
-_PROGRAM: t.Final = ("_model", "_kernel", "_netlink", "_cgroup", "_runtime")
+#: What is said at the end of the file that is executed first.
+_STAY = f"from {_NAME}._runtime import monitor\nmonitor.stay(sys.argv[2])\n"
+_COMMAND = f"import gc\ngc.disable()\nfrom {_NAME}._runtime import command\nleave(command.main(sys.argv[1:]))\n"
+#: Libraries whose import costs more than what is used of them.
+_REPLACED = re.compile(r"^( *)import (json|re|signal|typing)( as \w+)?$", re.MULTILINE)
+_STANDINS = "_runtime/standins/"
+#: What is executed first.
+_PROGRAM = "_runtime.program"
+_MAGIC: t.Final = importlib.util.MAGIC_NUMBER
+#: Floors that the command line is made of.
+_WHOLE: t.Final = ("_model", "_kernel", "_netlink", "_cgroup", "_runtime")
 
 
 def install() -> str:
@@ -109,35 +126,59 @@ def remove_unused() -> None:
 
 def _sources() -> dict[str, str]:
     """File name in the monitor's archive to content. They may themselves come out of an archive: that of a task."""
-    found = {}
-    for name in MONITOR:
-        spec = t.cast("t.Any", importlib.util.find_spec(f"{_FLOORS}.{name}"))
-        source = spec.loader.get_source(spec.name)
-        found[f"{_NAME}/{name.replace('.', '/')}.py"] = source
-    return _completed(found, _STAY)
+    found = {f"{name.replace('.', '/')}.py": _source(name) for name in MONITOR}
+    return _completed(found, _source(_PROGRAM) + _STAY)
 
 
-def _completed(files_: dict[str, str], main: str) -> dict[str, str]:
+def _source(name: str) -> str:
+    spec = t.cast("t.Any", importlib.util.find_spec(f"{_FLOORS}.{name}"))
+    return t.cast("str", spec.loader.get_source(spec.name))
+
+
+def _completed(sources: t.Mapping[str, str], main: str) -> dict[str, str]:
     """Files, with those that make packages of their directories, and the one that is executed."""
-    packages = {os.path.dirname(name) for name in files_} | {_NAME}
-    packages |= {os.path.dirname(name) for name in packages if "/" in name}
-    return {**files_, **{f"{package}/__init__.py": "" for package in packages}, "__main__.py": main}
+    found = {f"{_NAME}/{name}": _light(name, source) for name, source in sources.items()}
+    packages = {_NAME}
+    for name in found:
+        folders = name.split("/")[:-1]
+        packages |= {"/".join(folders[:depth]) for depth in range(1, len(folders) + 1)}
+    return {**found, **{f"{package}/__init__.py": "" for package in packages}, "__main__.py": main}
+
+
+def _light(name: str, source: str) -> str:
+    """A source that imports stand-ins; each of them imports the library that it stands for."""
+
+    def replaced(match: re.Match[str]) -> str:
+        indent, library, alias = match.groups(default="")
+        if name == f"{_STANDINS}{library}.py":
+            return match[0]
+        return f"{indent}from {_NAME}.{_STANDINS[:-1].replace('/', '.')} import {library}{alias}"
+
+    return _REPLACED.sub(replaced, source)
 
 
 def _archive(sources: t.Mapping[str, str]) -> bytes:
     """The archive, with code that this version of Python need not compile; others find the sources beside it."""
+    compiled = {name: _compiled(name, source) for name, source in sources.items()}
+    code = {_module(name): (name.endswith("/__init__.py"), marshal.dumps(each)) for name, each in compiled.items()}
+    main = code.pop("__main__")[1]
     data = io.BytesIO()
-    with zipfile.ZipFile(data, "w", zipfile.ZIP_STORED) as archive:
+    with zipfile.ZipFile(data, "w") as archive:
+        # Of code that is not compared with its source (PEP 552: flag 1, and a hash of 8 bytes).
+        archive.writestr(zipfile.ZipInfo("__main__.pyc"), _MAGIC + (1).to_bytes(4, "little") + bytes(8) + main)
+        archive.writestr(zipfile.ZipInfo(f"code-{_MAGIC.hex()}"), marshal.dumps(code))
         for name in sorted(sources):
-            archive.writestr(zipfile.ZipInfo(name), sources[name])
-            archive.writestr(zipfile.ZipInfo(f"{name}c"), _compiled(name, sources[name]))
+            archive.writestr(zipfile.ZipInfo(name), sources[name], zipfile.ZIP_DEFLATED)
     return data.getvalue()
 
 
-def _compiled(name: str, source: str) -> bytes:
-    """A source as a file of code that is not compared with it (PEP 552: flag 1, hash of 8 bytes)."""
-    code = compile(source, name, "exec", dont_inherit=True, optimize=2)
-    return importlib.util.MAGIC_NUMBER + (1).to_bytes(4, "little") + bytes(8) + marshal.dumps(code)
+def _module(name: str) -> str:
+    """The module of a file."""
+    return name.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+
+
+def _compiled(name: str, source: str) -> CodeType:
+    return compile(source, name, "exec", dont_inherit=True, optimize=2)
 
 
 def build(path: str, python: str = "/usr/bin/python3") -> None:
@@ -148,14 +189,14 @@ def build(path: str, python: str = "/usr/bin/python3") -> None:
     """
     floors = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     found = {}
-    for floor in _PROGRAM:
+    for floor in _WHOLE:
         for folder, _folders, inside in os.walk(os.path.join(floors, floor)):
             for name in inside:
                 if name.endswith(".py"):
                     place = os.path.join(folder, name)
                     with open(place, encoding="utf-8") as file:
-                        found[f"{_NAME}/{os.path.relpath(place, floors)}"] = file.read()
-    content = f"#!{python} -IS\n".encode() + _archive(_completed(found, _COMMAND))
+                        found[os.path.relpath(place, floors)] = file.read()
+    content = f"#!{python} -IS\n".encode() + _archive(_completed(found, _source(_PROGRAM) + _COMMAND))
     os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
     files.write_whole(os.path.abspath(path), content, 0o755)
 

@@ -11,7 +11,6 @@ sched_setaffinity(2).
 from __future__ import annotations
 
 import os
-import resource
 import struct
 import typing as t
 
@@ -49,6 +48,8 @@ def apply(pid: int, process: t.Mapping[str, t.Any]) -> None:
 
 
 def _set_limits(pid: int, entries: t.Iterable[t.Mapping[str, t.Any]]) -> None:
+    import resource
+
     for entry in entries:
         soft, hard = (resource.RLIM_INFINITY if entry[word] >= _UNLIMITED else entry[word] for word in ("soft", "hard"))
         try:

@@ -14,17 +14,19 @@ from __future__ import annotations
 import errno
 import os
 import signal
-import socket
 import sys
 import typing as t
 
 from .._kernel import capability, mount_api, namespace, path, process, seccomp
 from .._kernel.syscall import call, number, syscall
-from . import devices, hooks, mounts, terminal
+from . import devices, hooks, mounts
 from .spec import Told
 
 if t.TYPE_CHECKING:
+    import socket
+
     from .seccomp import Program
+    from .terminal import Console
 
 _PR_SET_DUMPABLE, _PR_SET_KEEPCAPS, _PR_SET_NO_NEW_PRIVS = 4, 8, 38
 _JOIN_SESSION_KEYRING = 1
@@ -61,7 +63,7 @@ class Setup:
         self.arguments: tuple[str, ...] = ()
         self.environment: dict[str, str] = {}
         self.standard: tuple[int | None, int | None, int | None] = (None, None, None)
-        self.console: terminal.Console | None = None
+        self.console: Console | None = None
         self.keyring = ""  #: name of its session keyring; empty: it keeps the caller's
         self.personality = -1
         self.label: bytes = b""  #: for the security module, at the execution of the payload
@@ -222,9 +224,9 @@ def _enter_root(setup: Setup) -> None:
 
 def _name_host(setup: Setup) -> None:
     if setup.hostname:
-        socket.sethostname(setup.hostname)
+        call("sethostname", setup.hostname.encode(), len(setup.hostname.encode()))
     if setup.domainname:
-        call("setdomainname", setup.domainname.encode(), len(setup.domainname))
+        call("setdomainname", setup.domainname.encode(), len(setup.domainname.encode()))
 
 
 def _run_hooks_inside(setup: Setup) -> None:
@@ -242,10 +244,7 @@ def _state(setup: Setup) -> bytes:
 def _connect_files(setup: Setup) -> None:
     """Standard input, output and error: the terminal, what the caller gives, or nothing."""
     if setup.console is not None:
-        slave = terminal.open_terminal(setup.console, setup.uid)
-        if setup.root is not None:
-            terminal.make_console(slave)
-        terminal.control(slave)
+        setup.console.connect(setup.uid, shown=setup.root is not None)
         return
     for standard, given in enumerate(setup.standard):
         fd = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC) if given is None else given

@@ -19,13 +19,15 @@ import contextlib
 import fcntl
 import json
 import os
-import socket
 import time
 import typing as t
 
 from .._kernel import files, mount, process
 from .._model.errors import NsfleetError
 from .spec import Spec, Told, told
+
+if t.TYPE_CHECKING:
+    import socket
 
 _ALLOWED: t.Final = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_+-.")
 _LONGEST = 255
@@ -213,6 +215,8 @@ class Instance:
 
     def open_gate(self) -> socket.socket:
         """The socket on which the first process waits to be started."""
+        import socket
+
         gate = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         with _short(self.entrance) as address:
             gate.bind(address)
@@ -225,6 +229,8 @@ class Instance:
         :returns: empty if it did, else what it says.
         :raises NsfleetError: it does not wait.
         """
+        import socket
+
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as caller:
             try:
                 with _short(self.entrance) as address:

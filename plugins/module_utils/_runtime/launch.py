@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import typing as t
 
 from .._kernel import mount, mount_api, namespace, process
@@ -20,6 +19,8 @@ from .mounts import prepare_mount
 from .spec import NAMESPACE_KINDS, Spec, Told, annotation, has_root, shares_mounts
 
 if t.TYPE_CHECKING:
+    import socket
+
     from .._cgroup.group import Group
     from . import network
 

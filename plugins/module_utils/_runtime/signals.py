@@ -10,6 +10,9 @@ import signal
 
 from .._model.quantities import is_digits
 
+#: Names of signals that have a better known one (signal(7)).
+_SECOND_NAMES = frozenset({"SIGCLD", "SIGPOLL", "SIGIOT"})
+
 
 def signal_number(value: str) -> int:
     """The number of a signal by its name, with or without ``SIG``, by its number, or as ``RTMIN+3``.
@@ -20,10 +23,10 @@ def signal_number(value: str) -> int:
     base, plus, offset = words.partition("+")
     if is_digits(words) and 0 < int(words) < signal.NSIG:
         return int(words)
-    found = getattr(signal, f"SIG{base}", None)
-    if not isinstance(found, signal.Signals) or (plus and (base != "RTMIN" or not is_digits(offset))):
+    found = _names().get(f"SIG{base}")
+    if found is None or (plus and (base != "RTMIN" or not is_digits(offset))):
         raise ValueError(f"expected a signal such as SIGTERM, HUP, 15 or SIGRTMIN+3, got {value!r}")
-    number = found.value + int(offset or 0)
+    number = found + int(offset or 0)
     if number >= signal.NSIG:
         raise ValueError(f"expected a signal below {signal.NSIG}, got {value!r}")
     return number
@@ -38,4 +41,9 @@ def signal_name(value: str) -> str:
     above = number - getattr(signal, "SIGRTMIN", signal.NSIG)  # a controller need not be Linux
     if above > 0:
         return f"SIGRTMIN+{above}"
-    return signal.Signals(number).name
+    return next(name for name, each in _names().items() if each == number and name not in _SECOND_NAMES)
+
+
+def _names() -> dict[str, int]:
+    """Numbers of all signals of this system by their names."""
+    return {name: int(value) for name, value in vars(signal).items() if name[:3] == "SIG" and name[3:].isalnum()}

@@ -29,6 +29,18 @@ class Console(t.NamedTuple):
     rows: int = 0
     columns: int = 0
 
+    def connect(self, uid: int, *, shown: bool) -> None:
+        """Make a terminal, and make it the calling process's; runs inside.
+
+        :param uid: of its owner inside.
+        :param shown: as ``/dev/console``, too.
+        :raises OSError: what is there is not the kernel's, or the kernel refused.
+        """
+        slave = _open_terminal(self, uid)
+        if shown:
+            _make_console(slave)
+        _control(slave)
+
 
 def connect(place: str, size: t.Mapping[str, int]) -> Console:
     """Connect to a console socket.
@@ -50,7 +62,7 @@ def connect(place: str, size: t.Mapping[str, int]) -> Console:
     return Console(console, size.get("height", 0), size.get("width", 0))
 
 
-def open_terminal(console: Console, uid: int) -> int:
+def _open_terminal(console: Console, uid: int) -> int:
     """Make a terminal of the container's own ``/dev/pts``, and send its other end away; runs inside.
 
     :param uid: of its owner inside.
@@ -76,7 +88,7 @@ def open_terminal(console: Console, uid: int) -> int:
     return slave
 
 
-def make_console(slave: int) -> None:
+def _make_console(slave: int) -> None:
     """Show the terminal as ``/dev/console``, too; runs inside.
 
     :raises OSError: what is there is a link, or the kernel refused.
@@ -96,7 +108,7 @@ def make_console(slave: int) -> None:
         os.close(fd)
 
 
-def control(slave: int) -> None:
+def _control(slave: int) -> None:
     """Make the terminal the one that controls the calling process, which leads a session; and its standard files.
 
     :raises OSError: the kernel refused.
