@@ -25,6 +25,19 @@ PATIENCE = 10.0
 _ATTEMPTS = 10
 
 
+#: The file of version 1 by which a process of one thread moves itself. Whoever moves another one, or uses another file,
+#: waits until no process forks on any processor, which takes 5 to 15 ms (kernel/cgroup/cgroup.c,
+#: ``cgroup_threadgroup_rwsem``; since Linux 5.5, a thread that moves itself does not).
+ITSELF: t.Final = "tasks"
+
+
+class Place(t.NamedTuple):
+    """Where a group is in one hierarchy."""
+
+    directory: str
+    version: int  #: of the hierarchy
+
+
 class Joined(t.NamedTuple):
     """One thing that was done so that a group has a controller."""
 
@@ -223,7 +236,7 @@ class Group:
                 if not outside:
                     break
                 for pid in sorted(outside):
-                    self._move(hierarchy, pid)
+                    self._move(self.place(hierarchy), pid)
 
     def leave(self, done: t.Sequence[Joined]) -> None:
         """Undo what gave the group more controllers; its processes go to the groups above, where they were.
@@ -365,19 +378,41 @@ class Group:
         """Whether a process is in the group in every hierarchy that the group is in."""
         return all(pid in self._pids(each) for each in self.hierarchies)
 
-    def enter(self, pid: int) -> bool:
-        """Move a process into the group, in every hierarchy that the group is in.
+    @property
+    def places(self) -> list[Place]:
+        """Where a process of the group is, in every hierarchy that the group is in."""
+        return [self.place(each) for each in self.hierarchies]
 
-        :param pid: 0 for the calling process.
+    def place(self, hierarchy: Hierarchy) -> Place:
+        """Where a process of the group is in one hierarchy."""
+        return Place(self.directory(hierarchy), hierarchy.version)
+
+    def birthplace(self) -> int | None:
+        """Open what a process is born into (clone3(2), CLONE_INTO_CGROUP).
+
+        :returns: a descriptor; ``None`` if the group is in no hierarchy of version 2.
+        """
+        for place in self.places:
+            if place.version == 2:
+                return os.open(place.directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        return None
+
+    def enter(self, pid: int, places: t.Iterable[Place] | None = None) -> bool:
+        """Move a process into the group.
+
+        :param pid: 0 for the calling process, which has one thread.
+        :param places: those of :attr:`places` that it is moved into; all if not given.
         :returns: whether it was still there.
         :raises KernelError: the kernel refused.
         """
-        return all(self._move(hierarchy, pid) for hierarchy in self.hierarchies)
+        return all(self._move(place, pid) for place in (self.places if places is None else places))
 
-    def _move(self, hierarchy: Hierarchy, pid: int) -> bool:
+    def _move(self, place: Place, pid: int) -> bool:
         for attempt in range(_ATTEMPTS):
             try:
-                self.folder(hierarchy).write("cgroup.procs", str(pid))
+                self.tree.write(
+                    f"{place.directory}/{'cgroup.procs' if pid or place.version == 2 else ITSELF}", str(pid)
+                )
                 return True
             except OSError as error:
                 if error.errno == errno.ESRCH:

@@ -81,10 +81,11 @@ def start_time(pid: int) -> int | None:
 # --- making processes --------------------------------------------------------
 
 CLONE_PIDFD, CLONE_PARENT = 0x1000, 0x8000
+_CLONE_INTO_CGROUP = 0x200000000
 _CLONE3 = 435
 
 
-def clone(flags: int) -> int:
+def clone(flags: int, group: int | None = None) -> int:
     """clone3(2) without a stack of its own: a fork into new namespaces.
 
     The child goes on with a copy of the caller. Only system calls that were prepared before are safe in it: no import,
@@ -92,10 +93,13 @@ def clone(flags: int) -> int:
     at that moment.
 
     :param flags: CLONE_NEW* of the namespaces, CLONE_PARENT to make the child the caller's sibling.
+    :param group: descriptor of the control group of version 2 that the child is born into; the caller's if not given.
     :returns: 0 in the child, its pid in the caller.
     :raises OSError: the kernel refused.
     """
-    arguments = struct.pack("=11Q", flags, 0, 0, 0, signal.SIGCHLD if not flags & CLONE_PARENT else 0, *[0] * 6)
+    signal_at_end = signal.SIGCHLD if not flags & CLONE_PARENT else 0
+    into = 0 if group is None else _CLONE_INTO_CGROUP
+    arguments = struct.pack("=11Q", flags | into, 0, 0, 0, signal_at_end, *[0] * 5, group or 0)
     pid: int = _locked_libc.syscall(ctypes.c_long(_CLONE3), arguments, ctypes.c_long(len(arguments)))
     if pid < 0:
         error = ctypes.get_errno()

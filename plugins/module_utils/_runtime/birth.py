@@ -23,13 +23,14 @@ import signal
 import struct
 import typing as t
 
+from .._cgroup.group import ITSELF
 from .._kernel import namespace, process
 from .._kernel.syscall import call
 from .._model.errors import NsfleetError
 from . import attributes, init, seccomp, stub, usernamespace
 
 if t.TYPE_CHECKING:
-    from .._cgroup.group import Group
+    from .._cgroup.group import Group, Place
     from .spec import Told
 
 #: What a pipe takes in one piece (pipe(7), PIPE_BUF); messages are cut to it.
@@ -61,6 +62,8 @@ class Birth(abc.ABC):
         self.user_namespace: int | None = None
         self.mappings: usernamespace.Mappings = ((), ())
         self.filter: seccomp.Program | None = None  #: of system calls
+        self.birthplace: int | None = None  #: descriptor of its control group, if it can be born into that
+        self._to_be_moved: list[Place] | None = None  #: places of the group into which the parent moves it; all
         self.setup.state = state
 
     def start(self) -> int:
@@ -72,6 +75,7 @@ class Birth(abc.ABC):
         """
         try:
             self._prepare()
+            self._open_group()
             return self._bring_up()
         finally:
             self._close()
@@ -86,7 +90,22 @@ class Birth(abc.ABC):
 
     def _opened(self) -> set[int | None]:
         """Descriptors that were opened for the new process."""
-        return {*self.joined.values(), self.setup.stub, self.setup.chroot, self.user_namespace}
+        joined = self.joined.values()
+        return {*joined, self.setup.stub, self.setup.chroot, self.user_namespace, self.birthplace, *self.setup.doors}
+
+    def _open_group(self) -> None:
+        """Open the ways by which the new process enters the group itself: that one waits for nobody (:data:`ITSELF`).
+
+        Into a group of version 2 it is born, unless who gives birth has no right to it by then, since it joined a user
+        namespace, or does not see it, since it joined a control group namespace.
+        """
+        if self.group is None or not self.group.places:  # a scope of systemd is not there yet
+            return
+        itself = [place for place in self.group.places if place.version == 1]
+        if self.user_namespace is None and "cgroup" not in self.joined:
+            self.birthplace = self.group.birthplace()
+        self.setup.doors = [os.open(f"{place.directory}/{ITSELF}", os.O_WRONLY | os.O_CLOEXEC) for place in itself]
+        self._to_be_moved = [place for place in self.group.places if place not in itself and self.birthplace is None]
 
     def _close(self) -> None:
         """Let go of what was opened, since the parent goes on."""
@@ -184,6 +203,9 @@ class Birth(abc.ABC):
 
             hand_over(self._told(pid), self.filter, pid, int(told[len(init.LISTENER) :]))
             return self._go_on(pid, listen, say)
+        if told == init.ENTERED:
+            attributes.apply(pid, self.process)
+            return self._go_on(pid, listen, say)
         return told
 
     def _told(self, pid: int) -> bytes:
@@ -198,10 +220,9 @@ class Birth(abc.ABC):
         """Run the hooks whose turn it is."""
 
     def _place(self, pid: int) -> None:
-        """What only a process with all rights can do for the new one."""
+        """What only a process with all rights can do for the new one, before it does anything."""
         if self.group is not None:
-            self.group.enter(pid)
-        attributes.apply(pid, self.process)
+            self.group.enter(pid, self._to_be_moved)
 
     # --- the intermediate process --------------------------------------------------
 

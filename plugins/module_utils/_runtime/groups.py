@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import typing as t
 
-from .._cgroup.group import OURS, Group
+from .._cgroup.group import OURS, Group, Place
 from .._model.errors import NsfleetError, OptionError
 from .spec import annotate, annotation
 
@@ -37,7 +37,7 @@ class InScope(Group):
         super().__init__(spec["linux"]["cgroupsPath"])
         self._spec = spec
 
-    def enter(self, pid: int) -> bool:
+    def enter(self, pid: int, places: t.Iterable[Place] | None = None) -> bool:
         """Move a process into the group; the first one brings it into being.
 
         In version 2, the scope gives no controllers before that process has left it for the group below.
@@ -50,7 +50,7 @@ class InScope(Group):
             self.create()
             super().enter(pid)
             _fill(self, self._spec)
-        return super().enter(pid)
+        return super().enter(pid, places)
 
 
 def settle(spec: Spec, name: str, systemd: bool = False) -> None:
@@ -260,11 +260,11 @@ def remove(spec: Spec) -> None:
         systemd.stop_scope(annotation(spec, _SCOPE).partition(":")[2])
 
 
-def leave_session() -> None:
-    """Bring the calling process out of the groups of its caller, whose end or limits are not to be its own."""
+def monitors() -> Group:
+    """The group of the monitors, which are not to be in those of their callers, whose end or limits are not theirs."""
     group = Group(_MONITORS)
     group.create({name for name in ("cpu", "memory", "pids") if name in group.host.controllers()})
-    group.enter(0)
+    return group
 
 
 def remove_empty() -> None:

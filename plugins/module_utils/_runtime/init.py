@@ -30,7 +30,8 @@ if t.TYPE_CHECKING:
 
 _PR_SET_DUMPABLE, _PR_SET_KEEPCAPS, _PR_SET_NO_NEW_PRIVS = 4, 8, 38
 _JOIN_SESSION_KEYRING = 1
-#: Messages to the parent: hooks are to run now; all is ready for the payload.
+#: Messages to the parent: the process is in its control group; hooks are to run now; all is ready for the payload.
+ENTERED: t.Final = b"entered"
 HOOKS: t.Final = b"hooks"
 READY: t.Final = b"ready"
 LISTENER: t.Final = b"listener "  #: and the number of a descriptor, by which somebody decides of system calls
@@ -50,6 +51,7 @@ class Setup:
         self.root_propagation: tuple[int, bool] | None = None  #: what the root gets, and whether all below it do
         self.devices: t.Sequence[devices.Device] | None = None  #: ``None``: ``/dev`` has them already
         self.nodes: t.Mapping[str, int] = {}  #: those of them that were made outside
+        self.doors: t.Sequence[int] = ()  #: descriptors of files by which it enters its control group
         self.new_cgroup_namespace = False
         self.sysctls: dict[str, str] = {}  #: by their path in /proc/sys
         self.hostname = ""
@@ -136,6 +138,12 @@ def _wait_at_gate(gate: socket.socket, tell: int) -> None:
     else:
         os.dup2(fd, tell)
         os.close(fd)
+
+
+def _enter_group(setup: Setup) -> None:
+    for door in setup.doors:
+        os.write(door, b"0")
+        os.close(door)
 
 
 def _isolate(setup: Setup) -> None:
@@ -349,7 +357,11 @@ def _execute(setup: Setup) -> None:
     os.execve(setup.stub, setup.arguments, setup.environment)
 
 
-_WAIT = Step("")
+_IN_ITS_GROUP: t.Final = (
+    Step(""),
+    Step("control group", _enter_group),
+    Step("attributes", None, ENTERED),
+)
 _AS_WHOM: t.Final = (
     Step("user and capabilities", _become_user),
     Step("cwd", _enter_directory),
@@ -359,7 +371,7 @@ _AS_WHOM: t.Final = (
 )
 #: The first process of a container.
 FIRST: t.Final[Steps] = (
-    _WAIT,
+    *_IN_ITS_GROUP,
     Step("isolate the first process", _isolate),
     Step("rootfs", _attach_root),
     Step("mounts", _attach_mounts),
@@ -378,7 +390,7 @@ FIRST: t.Final[Steps] = (
 )
 #: A further one, which joins it.
 FURTHER: t.Final[Steps] = (
-    _WAIT,
+    *_IN_ITS_GROUP,
     Step("isolate the process", _isolate),
     Step("security label", _open_label),
     Step("change root", _enter_root),

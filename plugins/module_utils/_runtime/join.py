@@ -122,4 +122,4 @@ class Join(Birth):
         if self.user_namespace is not None:
             self._enter_user()
         self._doing = "start the process"
-        return process.clone(process.CLONE_PARENT)
+        return process.clone(process.CLONE_PARENT, self.birthplace)

@@ -212,7 +212,7 @@ class Launch(Birth):
             flags |= namespace.FLAGS["mnt"] if "mnt" in self.new else 0
             self._enter_user()
         self._doing = "create namespaces"
-        return process.clone(flags)
+        return process.clone(flags, self.birthplace)
 
     def _enter_time(self) -> None:
         self._join(("time",))

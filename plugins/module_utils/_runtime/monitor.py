@@ -68,8 +68,10 @@ def _fork(bundle: Bundle, run: t.Callable[[Bundle, int], None]) -> None:
 
 def _be_monitor(bundle: Bundle, writing: int, run: t.Callable[[Bundle, int], None], archive: str) -> t.NoReturn:
     try:
-        if os.fork():
+        group = groups.monitors()
+        if process.clone(0, group.birthplace()):
             os._exit(0)
+        group.enter(0, [place for place in group.places if place.version == 1])
         _leave(bundle)
         run(bundle, writing)
         os.execv(sys.executable, [sys.executable, "-IS", archive, "monitor", bundle.name])
@@ -86,7 +88,7 @@ def _tell(writing: int, words: str) -> None:
 
 
 def _leave(bundle: Bundle) -> None:
-    """Let go of everything that belongs to the caller: session, directory, descriptors, control group.
+    """Let go of everything that belongs to the caller: session, directory, descriptors.
 
     Whoever stops the container may tell the monitor before it is ready to listen: that waits until :func:`stay`.
     """
@@ -99,7 +101,6 @@ def _leave(bundle: Bundle) -> None:
     for standard, fd in ((0, null), (1, log), (2, log)):
         os.dup2(fd, standard)
     process.keep_descriptors(3)
-    groups.leave_session()
 
 
 def _start_and_stay(bundle: Bundle, writing: int) -> None:

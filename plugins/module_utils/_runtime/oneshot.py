@@ -16,7 +16,7 @@ import os
 import signal
 import typing as t
 
-from .._cgroup.group import Group
+from .._cgroup.group import Group, Place
 from .._model.errors import NsfleetError
 from . import groups
 from .exchange import Exchange
@@ -42,14 +42,12 @@ class CommandGroup(Group):
         super().__init__(f"{container.path}/{_PREFIX}{owner.pid}-{owner.started}", container.host)
         self._container = container
 
-    def enter(self, pid: int) -> bool:
-        """Move a process into the group, and out of the group of whoever started it.
-
-        :raises KernelError: the kernel refused.
-        """
+    @property
+    def places(self) -> list[Place]:
+        """Where the command is: in the hierarchies that have no group of its own, with the container's processes."""
         mine = self.hierarchies
         others = [each for each in self._container.hierarchies if each not in mine]
-        return all(self._container._move(each, pid) for each in others) and super().enter(pid)
+        return [*map(self._container.place, others), *super().places]
 
     def release(self) -> None:
         """Give the container what still runs of the command, and remove the group.
@@ -67,7 +65,7 @@ class CommandGroup(Group):
         try:
             for hierarchy in self.hierarchies:
                 for pid in self._pids(hierarchy):
-                    self._container._move(hierarchy, pid)
+                    self._container.enter(pid, [self._container.place(hierarchy)])
         finally:
             self.write("cgroup.freeze", "0")
 
