@@ -13,6 +13,7 @@ from .._model.errors import NsfleetError, OptionError
 from .spec import annotate, annotation
 
 if t.TYPE_CHECKING:
+    from .._cgroup.hierarchy import Host
     from . import resources
     from .spec import Spec
 
@@ -33,8 +34,8 @@ _INSIDE = "container"
 class InScope(Group):
     """The group of a container in a scope of systemd, which cannot be before a process is in it."""
 
-    def __init__(self, spec: Spec) -> None:
-        super().__init__(spec["linux"]["cgroupsPath"])
+    def __init__(self, spec: Spec, host: Host | None) -> None:
+        super().__init__(spec["linux"]["cgroupsPath"], host)
         self._spec = spec
 
     def enter(self, pid: int, places: t.Iterable[Place] | None = None) -> bool:
@@ -92,17 +93,20 @@ def _scope_path(spec: Spec, path: str) -> str:
     return f"{folder}/{scope}/{_INSIDE}"
 
 
-def of(spec: Spec) -> Group:
-    """The group of a container."""
-    return InScope(spec) if annotation(spec, _SCOPE) else Group(spec["linux"]["cgroupsPath"])
+def of(spec: Spec, host: Host | None = None) -> Group:
+    """The group of a container.
+
+    :param host: its hierarchies; found out if not given, here and in what follows.
+    """
+    return InScope(spec, host) if annotation(spec, _SCOPE) else Group(spec["linux"]["cgroupsPath"], host)
 
 
-def refuse_used(spec: Spec) -> None:
+def refuse_used(spec: Spec, host: Host | None = None) -> None:
     """Refuse a group for a new container that others are in, or that is frozen, or below one that is.
 
     :raises OptionError: it is not fit (runtime-spec, config-linux, "Control groups").
     """
-    group = of(spec)
+    group = of(spec, host)
     inside = group.processes(recursive=True) if group.hierarchies else []
     if inside:
         raise OptionError(_FIELD, f"{group.path} is not empty: process {inside[0]} is in it")
@@ -111,13 +115,13 @@ def refuse_used(spec: Spec) -> None:
         raise OptionError(_FIELD, f"{frozen} is frozen, and so would be the container")
 
 
-def make(spec: Spec) -> Group:
+def make(spec: Spec, host: Host | None = None) -> Group:
     """Make the group of a container, with its limits; one that is there becomes ours.
 
     :returns: the group; in a scope of systemd it is not there before the first process enters it.
     :raises NsfleetError: this host cannot.
     """
-    group = of(spec)
+    group = of(spec, host)
     if isinstance(group, InScope):
         from .._cgroup import systemd
 
@@ -245,12 +249,12 @@ def kill(spec: Spec) -> None:
         group.kill()
 
 
-def remove(spec: Spec) -> None:
+def remove(spec: Spec, host: Host | None = None) -> None:
     """Remove the group of a container, with whatever is still in it; a group that others made stays.
 
     :raises NsfleetError: a process cannot be killed.
     """
-    group = of(spec)
+    group = of(spec, host)
     if group.exists and not group.of_others:
         group.kill()
         group.remove()

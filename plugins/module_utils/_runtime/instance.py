@@ -29,6 +29,9 @@ from .spec import Spec, Told, told
 if t.TYPE_CHECKING:
     import socket
 
+    from .._cgroup.group import Group
+    from .._cgroup.hierarchy import Host
+
 _ALLOWED: t.Final = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_+-.")
 _LONGEST = 255
 CREATING, CREATED, RUNNING, PAUSED, STOPPED = "creating", "created", "running", "paused", "stopped"
@@ -69,6 +72,7 @@ class Instance:
         self.stage = os.path.join(self.folder, "stage")
         self.entrance = os.path.join(self.folder, "start")
         self._spec: Spec | None = None
+        self._host: Host | None = None
 
     # --- what is kept ----------------------------------------------------------------
 
@@ -136,6 +140,22 @@ class Instance:
                 raise NsfleetError(f"{self.folder}/config.json is damaged: {error}") from error
         return t.cast("Spec", self._spec)
 
+    @property
+    def host(self) -> Host:
+        """The control group hierarchies, looked for once a command."""
+        if self._host is None:
+            from .._cgroup.hierarchy import detect
+
+            self._host = detect()
+        return self._host
+
+    @property
+    def group(self) -> Group:
+        """Its control group."""
+        from . import groups
+
+        return groups.of(self.spec, self.host)
+
     def remove(self) -> None:
         """Remove what is kept; the id is free then."""
         for name in ("start", "waiting", "config.json", "lock"):
@@ -183,9 +203,7 @@ class Instance:
         return PAUSED if self._paused() else RUNNING
 
     def _paused(self) -> bool:
-        from . import groups
-
-        group = groups.of(self.spec)
+        group = self.group
         return group.exists and (group.read("cgroup.freeze") or "0") == "1"
 
     def state(self) -> dict[str, t.Any]:

@@ -58,7 +58,7 @@ def execute(general: Values, values: Values, operands: list[str]) -> int:
     if status not in (RUNNING, PAUSED):
         raise NsfleetError(f"cannot exec in container {instance.name!r}: it is {status}, not running")
     wanted = _process(instance.spec["process"], values, operands[1:])
-    group = groups.of(instance.spec)
+    group = instance.group
     if values["cgroup"]:
         group = groups.below(group, values["cgroup"])
     kernel.keep_descriptors(3 + number(values, "preserve-fds"))

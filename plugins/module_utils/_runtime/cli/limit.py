@@ -96,7 +96,7 @@ def events(general: Values, values: Values, operands: list[str]) -> int:
     record = instance.load()
     if not instance.alive(record):
         raise NsfleetError(f"container {instance.name!r} is {instance.status(record)}, not running")
-    group = groups.of(instance.spec)
+    group = instance.group
     if values["stats"]:
         _tell(instance, "stats", statistics(group))
         return 0

@@ -128,6 +128,7 @@ def _create(instance: Instance, values: Values, gate: bool, front: Foreground) -
         raise taken(instance.name)
     bundle = os.path.abspath(values["bundle"] or ".")
     spec = _read(bundle, instance.name, bool(values["systemd-cgroup"]))
+    groups.refuse_used(spec, instance.host)
     instance.begin(bundle, spec)
     try:
         return _bring_up(instance, bundle, values, gate, front)
@@ -149,7 +150,6 @@ def _read(bundle: str, name: str, systemd: bool) -> Spec:
         spec["root"]["path"] = os.path.realpath(os.path.join(bundle, spec["root"]["path"]))
     spec.setdefault("linux", {})
     groups.settle(spec, name, systemd)
-    groups.refuse_used(spec)
     return t.cast("Spec", spec)
 
 
@@ -160,7 +160,7 @@ def _bring_up(instance: Instance, bundle: str, values: Values, gate: bool, front
     waiting = instance.hold_back()
     launch = Launch(
         instance,
-        groups.make(spec),
+        groups.make(spec, instance.host),
         (0, 1, 2),
         instance.told(CREATED, bundle),
         gate=instance.open_gate() if gate else None,
@@ -179,7 +179,7 @@ def _bring_up(instance: Instance, bundle: str, values: Values, gate: bool, front
 def _give_up(instance: Instance) -> None:
     """Take away what there is of a container that could not be made."""
     try:
-        groups.remove(instance.spec)
+        groups.remove(instance.spec, instance.host)
     finally:
         instance.remove()
 
@@ -198,7 +198,7 @@ def _run_hooks_after_start(instance: Instance, bundle: str, pid: int) -> None:
 
 def _kill(instance: Instance) -> None:
     record = instance.load()
-    group = groups.of(instance.spec)
+    group = instance.group
     if instance.alive(record):
         process.send_signal(record.pid, record.started, signal.SIGKILL)
     if group.exists:
@@ -216,7 +216,7 @@ def _destroy(instance: Instance) -> None:
         instance.remove()
         return
     _kill(instance)
-    groups.remove(spec)
+    groups.remove(spec, instance.host)
     _run_hooks_at_end(instance, record.bundle)
     instance.remove()
 

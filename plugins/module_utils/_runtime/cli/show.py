@@ -74,12 +74,11 @@ def processes(general: Values, values: Values, operands: list[str]) -> int:
     :returns: exit status.
     :raises NsfleetError: there is no such container, or no ps(1) on the host.
     """
-    from .. import groups
 
     _check_format(values)
     instance = Instance(general["root"], operands[0])
     instance.load()
-    group = groups.of(instance.spec)
+    group = instance.group
     pids = group.processes(recursive=True) if group.exists else []
     if values["format"] == "json":
         sys.stdout.write(json.dumps(pids) + "\n")

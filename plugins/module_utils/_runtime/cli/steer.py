@@ -12,7 +12,6 @@ import typing as t
 
 from ..._kernel import process
 from ..._model.errors import NsfleetError
-from .. import groups
 from ..instance import CREATED, PAUSED, RUNNING, Instance
 from ..signals import signal_number
 from .arguments import Option, Values
@@ -39,14 +38,14 @@ def kill(general: Values, values: Values, operands: list[str]) -> int:
     elif status not in (CREATED, RUNNING, PAUSED):
         raise NsfleetError(f"cannot kill container {instance.name!r}: it is {status}, not running")
     elif number == _SIGKILL and not _has_own_pids(instance):
-        groups.of(instance.spec).kill()  # nothing else ends the processes that the first one leaves
+        instance.group.kill()  # nothing else ends the processes that the first one leaves
     else:
         process.send_signal(record.pid, record.started, number)
     return 0
 
 
 def _kill_all(instance: Instance, number: int) -> None:
-    group = groups.of(instance.spec)
+    group = instance.group
     if number == _SIGKILL:
         group.kill()
         return
@@ -86,5 +85,5 @@ def _freeze(instance: Instance, frozen: bool, expected: t.Sequence[str]) -> int:
         if status not in expected:
             word = "pause" if frozen else "resume"
             raise NsfleetError(f"cannot {word} container {instance.name!r}: it is {status}, not {expected[0]}")
-        groups.of(instance.spec).freeze(frozen)
+        instance.group.freeze(frozen)
     return 0
