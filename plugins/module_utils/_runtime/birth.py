@@ -38,6 +38,14 @@ MESSAGE: t.Final = 4096
 _NULL = os.makedev(1, 3)
 
 
+class BornDead(NsfleetError):
+    """The new process ended without a word, before it did anything.
+
+    Whoever is born into a control group in which ``cgroup.kill`` was used before is killed, if it was not used as often
+    in the group that it comes from (seen with Linux 6.18; kernel/cgroup/cgroup.c, ``kill_seq``).
+    """
+
+
 class Birth(abc.ABC):
     """What the two ways to a new process have in common.
 
@@ -64,6 +72,8 @@ class Birth(abc.ABC):
         self.filter: seccomp.Program | None = None  #: of system calls
         self.birthplace: int | None = None  #: descriptor of its control group, if it can be born into that
         self._to_be_moved: list[Place] | None = None  #: places of the group into which the parent moves it; all
+        self._may_be_born = True  #: into its control group
+        self._entered = False  #: whether it is in all of them
         self.setup.state = state
 
     def start(self) -> int:
@@ -73,6 +83,13 @@ class Birth(abc.ABC):
         :raises NsfleetError: it could not be started; nothing of it is left running.
         :raises OSError: this host cannot.
         """
+        try:
+            return self._try()
+        except BornDead:
+            self._may_be_born = False
+            return self._try()
+
+    def _try(self) -> int:
         try:
             self._prepare()
             self._open_group()
@@ -102,7 +119,7 @@ class Birth(abc.ABC):
         if self.group is None or not self.group.places:  # a scope of systemd is not there yet
             return
         itself = [place for place in self.group.places if place.version == 1]
-        if self.user_namespace is None and "cgroup" not in self.joined:
+        if self._may_be_born and self.user_namespace is None and "cgroup" not in self.joined:
             self.birthplace = self.group.birthplace()
         self.setup.doors = [os.open(f"{place.directory}/{ITSELF}", os.O_WRONLY | os.O_CLOEXEC) for place in itself]
         self._to_be_moved = [place for place in self.group.places if place not in itself and self.birthplace is None]
@@ -111,6 +128,9 @@ class Birth(abc.ABC):
         """Let go of what was opened, since the parent goes on."""
         for fd in self._opened() - {None}:
             os.close(t.cast("int", fd))
+        self.joined.clear()
+        self.setup.stub = self.setup.chroot = self.user_namespace = self.birthplace = None
+        self.setup.doors = ()
 
     def _join(self, kinds: t.Iterable[str]) -> None:
         for kind in kinds:
@@ -177,7 +197,7 @@ class Birth(abc.ABC):
         pid = int(told[4:])
         try:
             self._place(pid)
-            told = self._go_on(pid, listen, say)
+            told = self._begin(pid, listen, say)
             if told != init.READY:
                 raise NsfleetError(told.decode() or "the first process died")
             if self.setup.gate is not None:
@@ -190,6 +210,19 @@ class Birth(abc.ABC):
             os.waitpid(pid, 0)
             raise
         return pid
+
+    def _begin(self, pid: int, listen: int, say: int) -> bytes:
+        """Let the new process go on for the first time.
+
+        :raises BornDead: it cannot any more.
+        """
+        try:
+            told = self._go_on(pid, listen, say)
+        except BrokenPipeError:
+            told = b""
+        if not (told or self._entered) and self.birthplace is not None:
+            raise BornDead("the first process died")
+        return told
 
     def _go_on(self, pid: int, listen: int, say: int) -> bytes:
         """Let the new process go on, do what it asks for meanwhile, and hear what it says after that."""
@@ -204,6 +237,7 @@ class Birth(abc.ABC):
             hand_over(self._told(pid), self.filter, pid, int(told[len(init.LISTENER) :]))
             return self._go_on(pid, listen, say)
         if told == init.ENTERED:
+            self._entered = True
             attributes.apply(pid, self.process)
             return self._go_on(pid, listen, say)
         return told

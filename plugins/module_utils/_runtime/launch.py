@@ -74,11 +74,16 @@ class Launch(Birth):
         self.hooks: dict[str, t.Any] = self.spec.get("hooks") or {}
         self.mappings = self.linux.get("uidMappings") or (), self.linux.get("gidMappings") or ()
         self.new: set[str] = set()  #: kinds of namespaces to be made
+        self.network: network.Devices | None = None
         self.setup.gate = gate
 
     def _opened(self) -> set[int | None]:
         mounted = {entry.descriptor for entry in self.setup.mounts}
         return super()._opened() | mounted
+
+    def _close(self) -> None:
+        super()._close()
+        self.setup.mounts = []
 
     # --- preparation -------------------------------------------------------------
 
@@ -88,7 +93,6 @@ class Launch(Birth):
         if has_root(self.spec):
             self._prepare_files()
         self._prepare_process()
-        self.network = self._network_devices()
 
     def _find_namespaces(self) -> None:
         for entry in self.linux.get("namespaces") or ():
@@ -172,6 +176,7 @@ class Launch(Birth):
             raise NsfleetError(f"rootfs: {path}: {error.strerror}") from error
 
     def _bring_up(self) -> int:
+        self.network = self._network_devices()
         try:
             return super()._bring_up()
         except (OSError, NsfleetError):

@@ -68,10 +68,7 @@ def _fork(bundle: Bundle, run: t.Callable[[Bundle, int], None]) -> None:
 
 def _be_monitor(bundle: Bundle, writing: int, run: t.Callable[[Bundle, int], None], archive: str) -> t.NoReturn:
     try:
-        group = groups.monitors()
-        if process.clone(0, group.birthplace()):
-            os._exit(0)
-        group.enter(0, [place for place in group.places if place.version == 1])
+        _go_on_among_monitors()
         _leave(bundle)
         run(bundle, writing)
         os.execv(sys.executable, [sys.executable, "-IS", archive, "monitor", bundle.name])
@@ -79,6 +76,20 @@ def _be_monitor(bundle: Bundle, writing: int, run: t.Callable[[Bundle, int], Non
         _tell(writing, str(error))
     finally:
         os._exit(1)
+
+
+def _go_on_among_monitors() -> None:
+    """Go on as a child of nobody, in the control group of the monitors: born into it, or moved where that is deadly."""
+    group = groups.monitors()
+    hear, say = os.pipe()
+    if process.clone(0, group.birthplace()) == 0:
+        os.write(say, b"1")
+        group.enter(0, [place for place in group.places if place.version == 1])
+    else:
+        os.close(say)
+        if os.read(hear, 1) or os.fork():  # it is dead if it says nothing (birth.BornDead)
+            os._exit(0)
+        group.enter(0)
 
 
 def _tell(writing: int, words: str) -> None:
