@@ -522,6 +522,8 @@ class Group:
         :param timeout: seconds.
         :raises NsfleetError: some are still there.
         """
+        if self._is_empty():
+            return
         end = time.monotonic() + timeout
         if self.host.unified is not None and self.tree.has(f"{self.directory()}/cgroup.kill"):
             self.folder().write("cgroup.kill", "1")
