@@ -7,6 +7,8 @@ TREE   := .build/ansible_collections/nsfleet/linux
 OUTPUT := tests/output
 PLAY   := ANSIBLE_COLLECTIONS_PATH=$(CURDIR)/.build ANSIBLE_CONFIG=$(CURDIR)/playbooks/ansible.cfg $(BIN)/ansible-playbook
 ROUNDS ?= 10
+COUNT  ?= 200
+PARTS  ?=
 LOCAL  := -i playbooks/inventories/local
 SANDBOX := $(BIN)/python tests/support/sandbox.py
 PYTEST := $(BIN)/python -m pytest -q
@@ -17,8 +19,8 @@ LINT   := lint-ruff lint-format lint-mypy lint-ansible lint-yaml lint-shell lint
 #: What make test runs; each leaves its results in $(OUTPUT)/NAME.xml or NAME-*.xml. The longest come first.
 SUITES := sanity lint matrix-small unit $(EACH_SITE) $(EACH_CASE)
 #: Debian packages that the tests need.
-PACKAGES := conmon conntrack containerd curl e2fsprogs ethtool git iproute2 iputils-ping lz4 mmdebstrap nftables openssh-client procps \
-            podman python3-venv qemu-system-x86 qemu-utils runc shellcheck util-linux xz-utils zstd
+PACKAGES := bubblewrap busybox conmon conntrack containerd crun curl e2fsprogs ethtool git iproute2 iptables iputils-ping lz4 mmdebstrap \
+            netavark nftables openssh-client podman procps python3-venv qemu-system-x86 qemu-utils runc shellcheck util-linux xz-utils zstd
 
 # Test hosts: which cases (empty: all), on which Debian, with which control groups (docs/testing.md).
 CASES  ?=
@@ -124,8 +126,8 @@ matrix-small: $(VENV)/test $(TREE)
 	$(SANDBOX) $(PYTEST) tests/matrix -k "smoke_run or python-3.9-pyroute2-0.7.2 and not core-2.19" \
 	--junit-xml=$(OUTPUT)/matrix-small.xml
 
-bench: $(VENV)/test $(TREE) ## Side by side with what a user would use instead (ROUNDS=10)
-	PYTHONPATH=tests:.build $(SANDBOX) $(BIN)/python tests/benchmark/run.py $(ROUNDS)
+bench: packages $(VENV)/test $(TREE) ## Side by side with what a user would use instead (ROUNDS=10 COUNT=200 PARTS="service exec")
+	PYTHONPATH=tests:.build $(SANDBOX) --online $(BIN)/python tests/benchmark/run.py --rounds $(ROUNDS) --count $(COUNT) $(PARTS)
 
 changelog: $(VENV)/test $(TREE) ## Fragments and new plugins into the changelog of the version in galaxy.yml
 	antsibull-changelog release --update-existing --cummulative-release

@@ -97,10 +97,12 @@ class Runtime:
 
     def __init__(self, *program: str) -> None:
         self.program = program
+        #: How it is called (``subprocess.run``), whatever the command.
+        self.given: dict[str, t.Any] = {"stdin": subprocess.DEVNULL, "timeout": 60}
 
     def call(self, *words: str, **options: t.Any) -> subprocess.CompletedProcess[str]:
         """Run a command, whatever comes of it."""
-        given: dict[str, t.Any] = {"stdin": subprocess.DEVNULL, "timeout": 60, **options}
+        given = {**self.given, **options}
         return subprocess.run([*self.program, *words], capture_output=True, text=True, check=False, **given)
 
     def __call__(self, *words: str, **options: t.Any) -> str:
@@ -139,7 +141,7 @@ class Runtime:
         :raises AssertionError: it failed.
         """
         with tempfile.TemporaryFile("w+") as file:
-            given: dict[str, t.Any] = {"stdin": subprocess.DEVNULL, "stdout": file, "stderr": file, "timeout": 60}
+            given = {**self.given, "stdout": file, "stderr": file}
             status = subprocess.run([*self.program, *words], check=False, **given).returncode
             file.seek(0)
             assert status == 0, file.read()

@@ -94,11 +94,9 @@ class Podman(Runtime):
             '[containers]\ndefault_ulimits = []\n[engine]\nlock_type = "file"\n'
             f'[network]\nnetwork_config_dir = "{directory}/networks"\n'
         )
-        self._environment = {**os.environ, "CONTAINERS_CONF": str(settings), "TMPDIR": str(directory)}
-
-    def call(self, *words: str, **options: t.Any) -> subprocess.CompletedProcess[str]:
-        """Run a command, whatever comes of it, in the directory, since conmon leaves files where it is started."""
-        return super().call(*words, env=self._environment, cwd=self._directory, **options)
+        self.environment = {"CONTAINERS_CONF": str(settings), "TMPDIR": str(directory)}
+        # In the directory, since conmon leaves files where it is started.
+        self.given.update(env={**os.environ, **self.environment}, cwd=directory)
 
     def inspect(self, name: str) -> dict[str, t.Any]:
         """What it tells of a container."""

@@ -1,0 +1,42 @@
+# Copyright (c) 2026, the nsfleet.linux authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Tasks of our modules beside tasks that a user would write instead, as Ansible runs both."""
+
+from __future__ import annotations
+
+import os
+import typing as t
+
+from benchmark import goals
+from benchmark.playbook import measure
+from benchmark.table import head, row
+
+MODULES = (
+    "netns", "bridge", "veth", "route", "nat", "cgroup", "container", "namespace_info", "nat_info", "cgroup_info",
+    "container_info", "container_exec",
+)  # fmt: skip
+
+
+def nothing_to_do(rounds: int) -> t.Iterator[str]:
+    """Each module on an object that is as it is to be, and ping, as Ansible sends them by default and pipelined.
+
+    With pipelining, Python reads the archive from its standard input, byte by byte: its size counts.
+    """
+    for pipelining, words in (("false", "Ansible's default"), ("true", "with pipelining")):
+        os.environ["ANSIBLE_PIPELINING"] = pipelining
+        yield head(f"A task that changes nothing, and ping, {words}", "s")
+        found = measure("nothing_to_do.yml", "Ping", rounds)
+        pings = [each["Ping"] for each in found]
+        for module in MODULES:
+            yield row(module, [each[module.capitalize()] for each in found], "ping", pings, goals.NOTHING_TO_DO)
+    del os.environ["ANSIBLE_PIPELINING"]
+
+
+def wiring(rounds: int) -> t.Iterator[str]:
+    """A namespace with an address on a bridge, and the commands for it."""
+    yield head("One namespace with loopback, veth, bridge port and address, and the same by ip(8) tasks", "s")
+    found = measure("wiring.yml", "Modules: namespace", rounds)
+    commands = [each.total("Commands: ") for each in found]
+    yield row("made by modules", [each.total("Modules: ") for each in found], "commands", commands)
+    yield row("run again by modules", [each.total("Again: ") for each in found], "commands", commands)
