@@ -27,6 +27,9 @@ CONTROLLERS = pathlib.Path("/sys/fs/cgroup/unified/cgroup.controllers")
 VERSION = "1.0.2"
 #: Limits that every container of the benchmarks has.
 RESOURCES = {"memory": {"limit": 256 << 20}, "cpu": {"quota": 50000, "period": 100000}, "pids": {"limit": 100}}
+#: The same for Podman.
+LIMITS = ("--memory", "256m", "--cpus", "0.5", "--pids-limit", "100")
+PODMAN_NETWORK = "10.3.0.0/16"
 PORT = 80
 #: An HTTP server of a few hundred kilobytes.
 ANSWERER = ("/bin/busybox", "httpd", "-f", "-p", str(PORT), "-h", "/data")
@@ -87,6 +90,15 @@ class Peers:
         directory = self.place / "podman"
         directory.mkdir()
         return Podman(directory, str(shutil.which(name)), "overlay")
+
+    def make_podman_network(self) -> str:
+        """A bridge of Podman's own.
+
+        :returns: its name.
+        """
+        if self.podman is not None:
+            self.podman("network", "create", "--disable-dns", "--subnet", PODMAN_NETWORK, "bench")
+        return "bench"
 
     def end(self) -> None:
         """Remove what Podman leaves, and show controllers again."""

@@ -9,7 +9,7 @@ import shutil
 import typing as t
 
 from benchmark import goals
-from benchmark.peers import Peers, peers
+from benchmark.peers import LIMITS, Peers, peers
 from benchmark.table import head, interleaved, milliseconds, row
 from support.bundle import Runtime
 
@@ -63,11 +63,9 @@ def _sandbox(found: Peers) -> dict[str, t.Callable[[], None]]:
 def _podman(found: Peers) -> dict[str, t.Callable[[], None]]:
     if found.podman is None:
         return {}
-    limits = ("--memory", "256m", "--cpus", "0.5", "--pids-limit", "100")
-    run = ("run", "--rm", *limits, "--volume", f"{OVERLAY}:{OVERLAY}:O")
+    run = ("run", "--rm", *LIMITS, "--volume", f"{OVERLAY}:{OVERLAY}:O")
     payload = ("--rootfs", str(found.bundle.root), "/bin/true")
-    found.podman("network", "create", "--disable-dns", "--subnet", "10.3.0.0/16", "bench")
     return {
         "podman run, no network": _run(found.podman, *run, "--network", "none", *payload),
-        "podman run, bridge": _run(found.podman, *run, "--network", "bench", *payload),
+        "podman run, bridge": _run(found.podman, *run, "--network", found.make_podman_network(), *payload),
     }

@@ -13,7 +13,7 @@ import argparse
 import functools
 import typing as t
 
-from benchmark import imports, programs, tasks
+from benchmark import imports, programs, service, tasks
 
 
 def main() -> None:
@@ -22,6 +22,7 @@ def main() -> None:
         "nothing_to_do": tasks.nothing_to_do,
         "wiring": tasks.wiring,
         "programs": programs.programs,
+        "service": service.service,
         "imports": imports.imports,
     }
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
