@@ -8,6 +8,7 @@ What is not there: the interpreter's start, and AnsibleModule.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import pathlib
 import typing as t
@@ -56,6 +57,16 @@ def container(found: Peers, name: str, **options: t.Any) -> Task:
     return Task(Container, name=name, **given)
 
 
+@contextlib.contextmanager
+def another(found: Peers) -> t.Iterator[None]:
+    """Another container on the host, so that what all containers share is not made, and removed, with each."""
+    container(found, "another", state="present")()
+    try:
+        yield
+    finally:
+        no_container("another")()
+
+
 def no_container(name: str) -> Task:
     """A container that is to go."""
     return Task(Container, name=name, state="absent")
@@ -100,3 +111,9 @@ def bridged(name: str, address: str) -> Task:
 def no_bridge(name: str) -> Task:
     """A bridge that is to go."""
     return Task(Bridge, name=name, state="absent")
+
+
+def first_process(outcome: Outcome) -> int:
+    """Pid of the first process of a container."""
+    (plan,) = outcome.plans
+    return int(plan.resource.shown()["pid"])

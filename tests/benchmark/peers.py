@@ -60,7 +60,7 @@ class Peers:
         return {name: runtime for name, runtime in self.runtimes.items() if name != "nsrun"}
 
     def _try(self, name: str, runtime: Runtime) -> None:
-        if not self._is_there(runtime.program[0]):
+        if not self.is_there(runtime.program[0]):
             return
         problem = self._problem(runtime)
         if "hybrid mode" in problem:
@@ -72,7 +72,8 @@ class Peers:
         else:
             self.runtimes[name] = runtime
 
-    def _is_there(self, program: str) -> bool:
+    def is_there(self, program: str) -> bool:
+        """Whether there is a program; remarked on if not."""
         found = shutil.which(program) is not None
         if not found:
             self.remarks.append(f"there is no {program} on this host")
@@ -83,7 +84,7 @@ class Peers:
         return "" if done.returncode == 0 else (done.stderr.strip().splitlines() or ["it says nothing"])[-1]
 
     def _podman(self) -> Podman | None:
-        if not self.others or not self._is_there("podman"):
+        if not self.others or not self.is_there("podman"):
             return None
         name = next(iter(self.others))
         self.remarks.append(f"podman runs {name}")

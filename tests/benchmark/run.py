@@ -13,25 +13,40 @@ import argparse
 import functools
 import typing as t
 
-from benchmark import imports, programs, service, tasks
+from benchmark import execs, idle, imports, many, podman_module, programs, service, tasks
 
 
-def main() -> None:
-    """Run all benchmarks, or those that are named, and print what comes out."""
-    parts = {
+Part = t.Callable[[int], t.Iterator[str]]
+
+
+def parts(count: int) -> dict[str, Part]:
+    """All benchmarks: name to what runs a number of rounds and gives lines to print.
+
+    :param count: how many containers are many.
+    """
+    return {
         "nothing_to_do": tasks.nothing_to_do,
         "wiring": tasks.wiring,
         "programs": programs.programs,
         "service": service.service,
+        "idle": idle.idle,
+        "execs": execs.execs,
+        "many": functools.partial(many.many, count=count),
+        "podman_module": podman_module.podman_module,
         "imports": imports.imports,
     }
+
+
+def main() -> None:
+    """Run all benchmarks, or those that are named, and print what comes out."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--count", type=int, default=200, help="how many containers the part 'many' makes")
-    parser.add_argument("parts", nargs="*", metavar="PART", help=f"one of {', '.join(parts)}; all by default")
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"one of {', '.join(parts(0))}; all by default")
     given = parser.parse_args()
-    for name in given.parts or parts:
-        for line in parts[name](given.rounds):
+    chosen = parts(given.count)
+    for name in given.parts or chosen:
+        for line in chosen[name](given.rounds):
             print(line, flush=True)
 
 

@@ -35,7 +35,7 @@ def service(rounds: int) -> t.Iterator[str]:
     """By our code in process, by ip(8) and a runtime, and by Podman; the same root, payload and limits."""
     inprocess.bridged(BRIDGE, f"10.2.0.1/{WIDTH}")()
     try:
-        with peers() as found:
+        with peers() as found, inprocess.another(found):
             ways = {OURS: _in_process(found), **_by_hand(found), **_by_podman(found)}
             lives = interleaved(rounds, ways)
             yield from _table("From nothing to the first answer of a service on a bridge", lives, "answer", goals.ANSWER)

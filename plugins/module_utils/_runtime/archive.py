@@ -15,6 +15,7 @@ made by ``make nsrun`` and holds all of the runtime and its command line.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import importlib.util
 import io
@@ -124,6 +125,7 @@ def remove_unused() -> None:
         files.remove_empty(SHARED, os.path.dirname(SHARED))
 
 
+@functools.cache
 def _sources() -> dict[str, str]:
     """File name in the monitor's archive to content. They may themselves come out of an archive: that of a task."""
     found = {f"{name.replace('.', '/')}.py": _source(name) for name in MONITOR}

@@ -38,6 +38,10 @@ def launch(bundle: Bundle) -> None:
 
     :raises NsfleetError: it could not be started.
     """
+    import importlib
+
+    # Before the fork: whoever starts many containers imports once what each of their monitors needs.
+    importlib.import_module(f"{__package__}.launch")
     _fork(bundle, _start_and_stay)
 
 
