@@ -32,6 +32,18 @@ from .bundle import SHARED, names
 if t.TYPE_CHECKING:
     from types import CodeType
 
+    # Ansible sends with a task what it sees imported, wherever it stands.
+    from . import program
+    from .standins import json as light_json
+    from .standins import re as light_re
+    from .standins import signal as light_signal
+    from .standins import typing as light_typing
+
+__all__ = [
+    "MONITOR", "PROGRAM", "build", "install", "light_json", "light_re", "light_signal", "light_typing", "program",
+    "remove_unused",
+]  # fmt: skip
+
 #: The package above this one: where all the floors are.
 _FLOORS = (__package__ or "").rpartition(".")[0]
 _NAME = "nsrun"
@@ -96,7 +108,7 @@ _COMMAND = f"import gc\ngc.disable()\nfrom {_NAME}._runtime import command\nleav
 _REPLACED = re.compile(r"^( *)import (json|re|signal|typing)( as \w+)?$", re.MULTILINE)
 _STANDINS = "_runtime/standins/"
 #: What is executed first.
-_PROGRAM = "_runtime.program"
+PROGRAM = "_runtime.program"
 _MAGIC: t.Final = importlib.util.MAGIC_NUMBER
 #: Floors that the command line is made of.
 _WHOLE: t.Final = ("_model", "_kernel", "_netlink", "_cgroup", "_runtime")
@@ -129,7 +141,7 @@ def remove_unused() -> None:
 def _sources() -> dict[str, str]:
     """File name in the monitor's archive to content. They may themselves come out of an archive: that of a task."""
     found = {f"{name.replace('.', '/')}.py": _source(name) for name in MONITOR}
-    return _completed(found, _source(_PROGRAM) + _STAY)
+    return _completed(found, _source(PROGRAM) + _STAY)
 
 
 def _source(name: str) -> str:
@@ -198,7 +210,7 @@ def build(path: str, python: str = "/usr/bin/python3") -> None:
                     place = os.path.join(folder, name)
                     with open(place, encoding="utf-8") as file:
                         found[os.path.relpath(place, floors)] = file.read()
-    content = f"#!{python} -IS\n".encode() + _archive(_completed(found, _source(_PROGRAM) + _COMMAND))
+    content = f"#!{python} -IS\n".encode() + _archive(_completed(found, _source(PROGRAM) + _COMMAND))
     os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
     files.write_whole(os.path.abspath(path), content, 0o755)
 
