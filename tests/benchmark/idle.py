@@ -26,14 +26,13 @@ Started = t.Iterator[int]
 def idle(rounds: int) -> t.Iterator[str]:
     """One container each; once is enough, since memory does not come and go with the machine's load."""
     del rounds
-    yield "\n## Memory of a container that does nothing, and of the process that watches it\n"
-    yield "| watched by | its PSS, KiB | its USS, KiB | payload's PSS, KiB | payload's USS, KiB |\n|---|---|---|---|---|"
+    yield "\n## Memory in KiB of a container that does nothing, and of the process that watches it\n"
+    yield "| watched by | its PSS | its USS | payload's PSS | payload's USS |\n|---|---|---|---|---|"
     with peers() as found:
-        for name, started in (("monitor of nsfleet.linux", _ours), ("conmon (podman)", _podman), ("containerd-shim", _containerd)):
+        for name, started in WATCHED.items():
             for pid in started(found):
                 time.sleep(SETTLED)
-                watcher = _parent(pid)
-                sizes = [_memory(process, fields) for process in (watcher, pid) for fields in (PROPORTIONAL, UNIQUE)]
+                sizes = [_memory(each, fields) for each in (_parent(pid), pid) for fields in (PROPORTIONAL, UNIQUE)]
                 yield f"| {name} | {' | '.join(map(str, sizes))} |"
         yield from ("", *found.remarks)
 
@@ -72,3 +71,6 @@ def _containerd(found: Peers) -> Started:
         yield engine.tasks()[NAME][0]
     finally:
         engine.end()
+
+
+WATCHED = {"monitor of nsfleet.linux": _ours, "conmon (podman)": _podman, "containerd-shim-runc-v2": _containerd}

@@ -25,9 +25,13 @@ def many(rounds: int, count: int) -> t.Iterator[str]:
     edge = min(EDGE, count // 2)
     with peers() as found, inprocess.another(found):
         passes = [_pass(found, count) for _number in range(max(1, rounds // ROUNDS_A_PASS))]
-    yield head(f"{count} containers on one host, in process: each of the last {edge}, and each of the first {edge}", "ms")
+    yield head(
+        f"{count} containers on one host, in process: each of the last {edge}, and each of the first {edge}", "ms"
+    )
     for name in passes[0]:
-        first, last = ([statistics.median(each[name][part]) for each in passes] for part in (slice(edge), slice(-edge, None)))
+        first, last = (
+            [statistics.median(each[name][part]) for each in passes] for part in (slice(edge), slice(-edge, None))
+        )
         yield row(f"{name}, the last", last, "the first", first, goals.MANY)
 
 

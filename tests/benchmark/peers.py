@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What is measured beside ours: other runtimes, Podman, and what it takes to have them run on this host.
 
-Every runtime keeps what it knows below a directory of the benchmark. Where one cannot be run, :attr:`Peers.remarks` says
-so, with its own words; and also what was done so that one can.
+Every runtime keeps what it knows below a directory of the benchmark. Where one cannot be run, :attr:`Peers.remarks`
+says so, with its own words; and also what was done so that one can.
 """
 
 from __future__ import annotations

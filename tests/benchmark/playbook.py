@@ -23,10 +23,13 @@ class Round(dict[str, float]):
         return sum(seconds for name, seconds in self.items() if name.startswith(prefix))
 
 
-def measure(playbook: str, first: str, rounds: int, **variables: t.Any) -> list[Round]:
+def measure(
+    playbook: str, first: str, rounds: int, *, collections: t.Iterable[str] = (), **variables: t.Any
+) -> list[Round]:
     """Run a playbook of rounds.
 
     :param first: name of the task with which a round begins.
+    :param collections: directories with further collections.
     :param variables: of the playbook, beside ``rounds``.
     :raises AssertionError: a task failed, or one that is to change nothing changed something.
     """
@@ -36,7 +39,7 @@ def measure(playbook: str, first: str, rounds: int, **variables: t.Any) -> list[
             ANSIBLE_CALLBACK_PLUGINS=os.path.join(HERE, "callback_plugins"),
             ANSIBLE_CALLBACKS_ENABLED="durations",
         )
-        site.play(os.path.join(HERE, playbook), {"rounds": rounds, **variables})
+        site.play(os.path.join(HERE, playbook), {"rounds": rounds, **variables}, collections=collections)
         lines = [json.loads(line) for line in durations]
     found: list[Round] = []
     for line in lines:

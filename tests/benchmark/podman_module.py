@@ -9,7 +9,6 @@ checkout, when this part is run for the first time.
 
 from __future__ import annotations
 
-import os
 import pathlib
 import shlex
 import subprocess
@@ -18,7 +17,7 @@ import tempfile
 import typing as t
 import zipfile
 
-from benchmark import goals
+from benchmark import goals, inprocess
 from benchmark.peers import ANSWERER, Peers, peers
 from benchmark.playbook import measure
 from benchmark.table import head, row
@@ -32,15 +31,14 @@ ACTIONS = {"Make and start": goals.TASK, "Change nothing": None, "Remove": None}
 
 def podman_module(rounds: int) -> t.Iterator[str]:
     """Without a network but loopback, since the module for that is another one with us."""
-    with peers() as found:
+    with peers() as found, inprocess.another(found):
         problem = _obtain() or ("" if found.podman else "there is no podman")
         if problem:
             yield f"\ncontainers.podman.podman_container cannot be run here: {problem}"
             return
         yield head("One task container, and one task containers.podman.podman_container", "s")
-        os.environ["ANSIBLE_COLLECTIONS_PATH"] = f"{site.ROOT}/.build:{CACHE}"
         measured = measure(
-            "podman_module.yml", "Container: Make and start", rounds,
+            "podman_module.yml", "Container: Make and start", rounds, collections=[str(CACHE)],
             podman=str(_wrapper(found)), root=str(found.bundle.root), payload=list(ANSWERER),
         )  # fmt: skip
         for action, goal in ACTIONS.items():

@@ -15,7 +15,6 @@ import typing as t
 
 from benchmark import execs, idle, imports, many, podman_module, programs, service, tasks
 
-
 Part = t.Callable[[int], t.Iterator[str]]
 
 

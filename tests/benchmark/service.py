@@ -38,7 +38,9 @@ def service(rounds: int) -> t.Iterator[str]:
         with peers() as found, inprocess.another(found):
             ways = {OURS: _in_process(found), **_by_hand(found), **_by_podman(found)}
             lives = interleaved(rounds, ways)
-            yield from _table("From nothing to the first answer of a service on a bridge", lives, "answer", goals.ANSWER)
+            yield from _table(
+                "From nothing to the first answer of a service on a bridge", lives, "answer", goals.ANSWER
+            )
             yield from _table("The same, and everything removed again", lives, "end", goals.LIFE)
             yield from ("", *found.remarks)
     finally:

@@ -38,9 +38,7 @@ def head(title: str, unit: str) -> str:
     return f"\n## {title}\n\n| what | {unit} | beside it | {unit} | ratio | goal |\n|---|---|---|---|---|---|"
 
 
-def row(
-    name: str, ours: t.Sequence[float], other: str, others: t.Sequence[float], goal: float | None = None
-) -> str:
+def row(name: str, ours: t.Sequence[float], other: str, others: t.Sequence[float], goal: float | None = None) -> str:
     """One line of a table: the medians of both, and the median of the ratios within rounds.
 
     :param goal: the largest ratio that is aimed at, if there is such an aim.

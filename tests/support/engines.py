@@ -109,7 +109,7 @@ class Podman(Runtime):
     def end(self) -> None:
         """Remove all its containers, and what it leaves: groups, a mount, and what is kept for a next time."""
         self("rm", "--all", "--force", "--time", "0")
-        world.sh(f"! mountpoint -q {self._directory}/root/overlay || umount {self._directory}/root/overlay")
+        world.sh(f"while mountpoint -q {self._directory}/root/overlay; do umount {self._directory}/root/overlay; done")
         world.sh(f"rm -rf {PROFILES} {' '.join(f'{cache}/*' for cache in CACHES)}")
         world.until(lambda: remove_groups("libpod_parent"))
 

@@ -17,11 +17,14 @@ ROOT = os.path.realpath(os.path.join(os.path.dirname(__file__), "..", ".."))
 PLAY = os.path.join(os.path.dirname(sys.executable), "ansible-playbook")
 
 
-def environment() -> dict[str, str]:
-    """The environment in which Ansible finds the collection, and does not look at a user's own files."""
+def environment(collections: t.Iterable[str] = ()) -> dict[str, str]:
+    """The environment in which Ansible finds the collection, and does not look at a user's own files.
+
+    :param collections: directories with further collections.
+    """
     return {
         **os.environ,
-        "ANSIBLE_COLLECTIONS_PATH": os.path.join(ROOT, ".build"),
+        "ANSIBLE_COLLECTIONS_PATH": ":".join([os.path.join(ROOT, ".build"), *collections]),
         "ANSIBLE_CONFIG": os.path.join(ROOT, "playbooks", "ansible.cfg"),
         "ANSIBLE_LOCALHOST_WARNING": "false",
         "ANSIBLE_NOCOLOR": "true",
@@ -34,17 +37,19 @@ def play(
     *options: str,
     program: str = PLAY,
     interpreter: str = sys.executable,
+    collections: t.Iterable[str] = (),
 ) -> str:
     """Run a playbook against this host and give what it printed.
 
     :param program: ansible-playbook of the controller.
     :param interpreter: Python of the target.
+    :param collections: directories with further collections.
     :raises AssertionError: a task failed.
     """
     # By variable, since the implicit localhost has one, which wins over the configuration.
     everything = {**variables, "ansible_python_interpreter": interpreter}
     command = [program, playbook, "-e", json.dumps(everything), *options]
-    done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False)
+    done = subprocess.run(command, env=environment(collections), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
