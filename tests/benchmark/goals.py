@@ -15,7 +15,7 @@ PROGRAM: t.Final = {"runc": 1.0, "crun": 2.5}
 ANSWER: t.Final = {"ip and crun": 0.5}
 #: The same, and everything removed again.
 LIFE: t.Final = {"ip and crun": 0.7, "podman": 0.08}
-#: The last ten of many containers, to the first ten.
+#: One of the last ten of many containers, to one of the first ten.
 MANY: t.Final = 1.3
 #: A task that creates a started container, to ``containers.podman.podman_container``.
 TASK: t.Final = 0.4

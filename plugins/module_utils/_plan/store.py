@@ -94,10 +94,21 @@ class Store:
         return os.path.isdir(self.directory)
 
     def untidy(self) -> bool:
-        """Whether a killed run left something here; only with a lock."""
+        """Whether a killed run left something here; only with a lock.
+
+        A run asks it of every domain beside its own: of a tidy one, two lists tell it.
+        """
+        here, records = map(files.list_directory, (self.directory, self.records))
+        if not (here and records) and self._is_empty():
+            return True
+        hidden = any(name.startswith(".") for name in (*here, *records))
+        drafts = hidden and any(map(files.drafts, (self.directory, self.records)))
+        return drafts or os.path.basename(self.journal) in here
+
+    def _is_empty(self) -> bool:
+        """Whether the deepest directory that there is holds nothing."""
         deepest = next((folder for folder in (self.records, *self._folders) if os.path.isdir(folder)), "/")
-        empty = not files.list_directory(deepest)
-        return empty or os.path.lexists(self.journal) or any(map(files.drafts, (self.directory, self.records)))
+        return not files.list_directory(deepest)
 
     def for_abandoned(self, work: t.Callable[[Store], None]) -> None:
         """Do something in the other domains beside this one in which a killed run left something, each locked.

@@ -27,7 +27,7 @@ import typing as t
 import zipfile
 
 from .._kernel import files
-from .bundle import SHARED, names
+from .bundle import SHARED, any_left
 
 if t.TYPE_CHECKING:
     from types import CodeType
@@ -131,7 +131,7 @@ def install() -> str:
 
 def remove_unused() -> None:
     """Remove all that containers share, if there is none that could be started with it."""
-    if not names():
+    if not any_left():
         for name in files.list_directory(SHARED):
             files.remove(os.path.join(SHARED, name))
         files.remove_empty(SHARED, os.path.dirname(SHARED))

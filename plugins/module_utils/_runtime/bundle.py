@@ -127,3 +127,8 @@ def _is_description(spec: t.Any) -> bool:
 def names() -> list[str]:
     """Names of all containers on this host, sorted."""
     return [name for name in files.list_directory(DIRECTORY) if Bundle(name).exists]
+
+
+def any_left() -> bool:
+    """Whether there is a container on this host."""
+    return any(Bundle(name).exists for name in files.list_directory(DIRECTORY))

@@ -13,7 +13,7 @@ import time
 from .._kernel import files, process
 from .._model.errors import NsfleetError
 from . import groups, state
-from .bundle import SHARED, Bundle, names
+from .bundle import SHARED, Bundle, any_left
 from .signals import signal_number
 from .spec import annotation
 
@@ -73,7 +73,7 @@ def remove(bundle: Bundle) -> None:
         stop(bundle)
     bundle.remove()
     state.forget(bundle.name)
-    if not names():
+    if not any_left():
         groups.remove_empty()
 
 
