@@ -126,7 +126,7 @@ matrix-small: $(VENV)/test $(TREE)
 	$(SANDBOX) $(PYTEST) tests/matrix -k "smoke_run or python-3.9-pyroute2-0.7.2 and not core-2.19" \
 	--junit-xml=$(OUTPUT)/matrix-small.xml
 
-bench: packages $(VENV)/test $(TREE) ## Side by side with what a user would use instead (ROUNDS=10 COUNT=200 PARTS="service exec")
+bench: packages $(VENV)/test $(TREE) ## Side by side with what a user would use instead (ROUNDS=10 COUNT=200 PARTS="service execs")
 	PYTHONPATH=tests:.build $(SANDBOX) --online $(BIN)/python tests/benchmark/run.py --rounds $(ROUNDS) --count $(COUNT) $(PARTS)
 
 changelog: $(VENV)/test $(TREE) ## Fragments and new plugins into the changelog of the version in galaxy.yml

@@ -23,6 +23,17 @@ class Round(dict[str, float]):
         return sum(seconds for name, seconds in self.items() if name.startswith(prefix))
 
 
+def ways_to_send() -> t.Iterator[str]:
+    """The ways in which Ansible sends a module, in words; each is in force until the next one is asked for.
+
+    With pipelining, Python reads the archive from its standard input, byte by byte: its size counts.
+    """
+    for pipelining, words in (("false", "Ansible's default"), ("true", "with pipelining")):
+        os.environ["ANSIBLE_PIPELINING"] = pipelining
+        yield words
+    del os.environ["ANSIBLE_PIPELINING"]
+
+
 def measure(
     playbook: str, first: str, rounds: int, *, collections: t.Iterable[str] = (), **variables: t.Any
 ) -> list[Round]:

@@ -19,7 +19,7 @@ import zipfile
 
 from benchmark import goals, inprocess
 from benchmark.peers import ANSWERER, Peers, peers
-from benchmark.playbook import measure
+from benchmark.playbook import measure, ways_to_send
 from benchmark.table import head, row
 from support import site
 
@@ -36,15 +36,20 @@ def podman_module(rounds: int) -> t.Iterator[str]:
         if problem:
             yield f"\ncontainers.podman.podman_container cannot be run here: {problem}"
             return
-        yield head("One task container, and one task containers.podman.podman_container", "s")
-        measured = measure(
-            "podman_module.yml", "Container: Make and start", rounds, collections=[str(CACHE)],
-            podman=str(_wrapper(found)), root=str(found.bundle.root), payload=list(ANSWERER),
-        )  # fmt: skip
-        for action, goal in ACTIONS.items():
-            ours, theirs = ([each[f"{module}: {action}"] for each in measured] for module in ("Container", "Podman"))
-            yield row(f"container: {action.lower()}", ours, "podman_container", theirs, goal)
+        for words in ways_to_send():
+            yield head(f"One task container, and one task containers.podman.podman_container, {words}", "s")
+            yield from _rows(found, rounds)
         yield from ("", *found.remarks)
+
+
+def _rows(found: Peers, rounds: int) -> t.Iterator[str]:
+    measured = measure(
+        "podman_module.yml", "Container: Make and start", rounds, collections=[str(CACHE)],
+        podman=str(_wrapper(found)), root=str(found.bundle.root), payload=list(ANSWERER),
+    )  # fmt: skip
+    for action, goal in ACTIONS.items():
+        ours, theirs = ([each[f"{module}: {action}"] for each in measured] for module in ("Container", "Podman"))
+        yield row(f"container: {action.lower()}", ours, "podman_container", theirs, goal)
 
 
 def _obtain() -> str:

@@ -5,11 +5,10 @@
 
 from __future__ import annotations
 
-import os
 import typing as t
 
 from benchmark import goals
-from benchmark.playbook import measure
+from benchmark.playbook import measure, ways_to_send
 from benchmark.table import head, row
 
 MODULES = (
@@ -19,18 +18,13 @@ MODULES = (
 
 
 def nothing_to_do(rounds: int) -> t.Iterator[str]:
-    """Each module on an object that is as it is to be, and ping, as Ansible sends them by default and pipelined.
-
-    With pipelining, Python reads the archive from its standard input, byte by byte: its size counts.
-    """
-    for pipelining, words in (("false", "Ansible's default"), ("true", "with pipelining")):
-        os.environ["ANSIBLE_PIPELINING"] = pipelining
+    """Each module on an object that is as it is to be, and ping."""
+    for words in ways_to_send():
         yield head(f"A task that changes nothing, and ping, {words}", "s")
         found = measure("nothing_to_do.yml", "Ping", rounds)
         pings = [each["Ping"] for each in found]
         for module in MODULES:
             yield row(module, [each[module.capitalize()] for each in found], "ping", pings, goals.NOTHING_TO_DO)
-    del os.environ["ANSIBLE_PIPELINING"]
 
 
 def wiring(rounds: int) -> t.Iterator[str]:
