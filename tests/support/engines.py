@@ -109,9 +109,21 @@ class Podman(Runtime):
     def end(self) -> None:
         """Remove all its containers, and what it leaves: groups, a mount, and what is kept for a next time."""
         self("rm", "--all", "--force", "--time", "0")
-        world.sh(f"while mountpoint -q {self._directory}/root/overlay; do umount {self._directory}/root/overlay; done")
+        world.until(lambda: not commands_with(str(self._directory)))  # conmon has it clean up, when we may be here
+        world.sh(f"! mountpoint -q {self._directory}/root/overlay || umount {self._directory}/root/overlay")
         world.sh(f"rm -rf {PROFILES} {' '.join(f'{cache}/*' for cache in CACHES)}")
         world.until(lambda: remove_groups("libpod_parent"))
+
+
+def commands_with(path: str) -> dict[int, list[str]]:
+    """Pid and command line of all processes whose command line has a path in it, other than this one."""
+    found = {}
+    for file in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            words = file.read_text(errors="replace").split("\0")
+            if int(file.parent.name) != os.getpid() and any(path in word for word in words):
+                found[int(file.parent.name)] = words
+    return found
 
 
 def remove_groups(name: str) -> bool:
@@ -185,10 +197,4 @@ class Containerd(Runtime):
 
     def shims(self) -> list[int]:
         """Processes that stand between it and its containers."""
-        found = []
-        for line in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
-            with contextlib.suppress(OSError):
-                words = line.read_bytes().split(b"\0")
-                if b"shim" in words[0] and os.fsencode(self._socket) in b" ".join(words):
-                    found.append(int(line.parent.name))
-        return found
+        return [pid for pid, words in commands_with(str(self._socket)).items() if "shim" in words[0]]
