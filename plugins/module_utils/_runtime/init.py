@@ -188,10 +188,10 @@ def _make_devices(setup: Setup) -> None:
         return
     if setup.devices is not None:
         devices.populate(setup.root, setup.devices, setup.nodes)
-    mounts.protect(setup.root, setup.protected)
+    mounts.protect(setup.root, setup.mounts, setup.protected)
     if setup.masked:
         null = devices.open_null(setup.root)
-        mounts.mask(setup.root, setup.masked, null)
+        mounts.mask(setup.root, setup.mounts, setup.masked, null)
         os.close(null)
     for entry in setup.mounts:
         entry.finish()
