@@ -139,3 +139,114 @@ def test_proc_of_the_root_changes_all_the_time(nsrun: Runtime, bundle: Bundle) -
                     assert sorted(covers) == sorted([*hidden, "sys"])
                     seen += 1
     assert seen, "no container was ever made, so this proves nothing"
+
+
+@pytest.mark.parametrize("mounted", [True, False])
+@pytest.mark.parametrize("above", ["", "../../../../../.."])
+def test_dev_is_a_link(nsrun: Runtime, bundle: Bundle, victim: Victim, mounted: bool, above: str) -> None:
+    """CVE-2026-41579, CVE-2026-47766: devices and links were made at the end of it, some on the host."""
+    if not mounted:
+        without(bundle, "/dev", "/dev/pts")
+    (bundle.root / "dev").rmdir()
+    (bundle.root / "dev").symlink_to(f"{above}{victim}")
+    nsrun.refuses("run", "-b", str(bundle.write("true")), "case")
+
+
+@pytest.mark.parametrize("name", ["null", "console", "ptmx", "pts"])
+def test_things_in_dev_without_a_mount_are_links(nsrun: Runtime, bundle: Bundle, victim: Victim, name: str) -> None:
+    """CVE-2026-88264, CVE-2026-88265, CVE-2025-52565: nothing at their end is opened, given away or mounted on."""
+    without(bundle, "/dev", "/dev/pts")
+    (bundle.root / "dev" / name).symlink_to(f"../../../../../../..{victim}/null")
+    (bundle.root / "data/inside").write_text("untouched")
+    bundle.spec["linux"]["maskedPaths"] = ["/proc/timer_list"]
+    with console(bundle) as (place, _listener):
+        done = nsrun.call("create", "--console-socket", place, "-b", str(bundle.write(terminal=True)), "case")
+        assert done.returncode != 0
+        assert "Traceback" not in done.stderr
+
+
+@contextlib.contextmanager
+def console(bundle: Bundle) -> t.Iterator[tuple[str, socket.socket]]:
+    """A console socket."""
+    place = str(bundle.directory / "console")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(place)
+        listener.listen()
+        yield place, listener
+
+
+def test_console_of_a_shared_dev_changes_all_the_time(nsrun: Runtime, bundle: Bundle, victim: Victim) -> None:
+    """CVE-2025-52565: what is mounted on ``/dev/console``, and where, with a ``/dev`` that an enemy has, too."""
+    shared = bundle.directory / "shared"
+    (shared / "pts").mkdir(parents=True)
+    (shared / "link").symlink_to(f"../../../../../..{victim}/file")
+    (shared / "other").symlink_to("/proc/sys/kernel/domainname")
+    (shared / "console").touch()
+    without(bundle, "/dev", "/dev/pts")
+    bind(bundle, shared, "/dev")
+    entry = {"type": "devpts", "source": "devpts", "destination": "/dev/pts", "options": ["newinstance"]}
+    bundle.spec["mounts"].append(entry)
+    bundle.write(terminal=True)
+    with console(bundle) as (place, _listener), swapping(shared, b"console", b"link"):
+        for _attempt in range(20):
+            with swapping(shared, b"console", b"other"):
+                done = nsrun.call("run", "--detach", "--console-socket", place, "-b", str(bundle.directory), "case")
+            assert "Traceback" not in done.stderr
+            if done.returncode == 0:
+                pid = nsrun.state("case")["pid"]
+                (terminal,) = [each.place for each in mounts_of(pid) if each.kind == "devpts" and each.root != "/"]
+                assert os.path.dirname(terminal) == "/dev"
+            nsrun("delete", "--force", "case")
+
+
+# --- what we open for the container -------------------------------------------------------
+
+
+@pytest.fixture
+def poisoned_dev(tmp_path: pathlib.Path, clean_host: None) -> t.Iterator[pathlib.Path]:
+    """What a container is given as ``/dev``, and an enemy filled."""
+    del clean_host
+    oci.make_root()
+    place = tmp_path / "dev"
+    place.mkdir()
+    yield place
+    oci.remove_root()
+
+
+@pytest.mark.parametrize("target", ["/proc/self/fd/300", "/proc/thread-self/fd/300", "/srv/plain"])
+def test_null_is_what_is_called_so(poisoned_dev: pathlib.Path, victim: Victim, target: str) -> None:
+    """CVE-2026-88265: what the payload gets as its standard input is a file that its starter has open."""
+    (poisoned_dev / "null").symlink_to(target)
+    pathlib.Path(oci.ROOT, "srv/plain").write_text("untouched")
+    given = os.dup2(os.open(victim / "file", os.O_RDWR), 300)
+    spec = oci.described({"destination": "/dev", "source": str(poisoned_dev), "options": ["rbind"]})
+    spec["mounts"] = [each for each in spec["mounts"] if not each["destination"].startswith("/dev/")]
+    spec["linux"]["maskedPaths"] = []
+    spec["process"]["args"] = ["/bin/sh", "-c", "echo stolen >&0; exec sleep 1000"]
+    try:
+        assert "dev/null" in oci.refusal(spec)
+    finally:
+        os.close(given)
+
+
+def test_keys_of_the_caller_are_not_the_container_s(nsrun: Runtime, bundle: Bundle, poisoned_dev: pathlib.Path) -> None:
+    """The session keyring is inherited; who is root in both reads its keys, in a command in the container, too."""
+    del poisoned_dev
+    code = "import ctypes; print(ctypes.CDLL(None).syscall(250, 0, -3, 0))"  # keyctl(KEYCTL_GET_KEYRING_ID, session)
+    libc = ctypes.CDLL(None)
+    assert libc.syscall(250, 1, b"secret") > 0
+    ours = {libc.syscall(250, 0, -3, 0), -1}
+    nsrun.create("case", bundle.write("sleep", "1000"))
+    nsrun("start", "case")
+    found = int(nsrun("exec", "case", PYTHON, "-c", code))
+    assert found not in ours
+    assert int(nsrun("run", "-b", str(bundle.write(PYTHON, "-c", code)), "other")) not in ours
+    spec = oci.described()
+    del spec["linux"]["seccomp"]
+    spec["process"]["args"] = ["/bin/sh", "-c", f"{PYTHON} -c '{code}' >/srv/found; exec sleep 1000"]
+    with oci.running(spec):
+        place = pathlib.Path(oci.ROOT, "srv/found")
+        world.until(lambda: place.exists() and place.read_text())
+        assert int(place.read_text()) not in ours
+        told = invoke("container_exec", {"name": "case", "command": [PYTHON, "-c", code]})
+        assert int(told["stdout"]) not in ours

@@ -71,6 +71,7 @@ class Instance:
         self.folder = os.path.join(root, name)
         self.stage = os.path.join(self.folder, "stage")
         self.entrance = os.path.join(self.folder, "start")
+        self.keyring = f"_ses.{name}"  #: as runc has it
         self._spec: Spec | None = None
         self._host: Host | None = None
 

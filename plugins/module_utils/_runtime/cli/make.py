@@ -166,7 +166,7 @@ def _bring_up(instance: Instance, bundle: str, values: Values, gate: bool, front
         gate=instance.open_gate() if gate else None,
     )
     launch.setup.console = front.console(spec["process"], values["console-socket"])
-    launch.setup.keyring = "" if values["no-new-keyring"] else f"_ses.{instance.name}"
+    launch.setup.keyring = None if values["no-new-keyring"] else instance.keyring
     pid = launch.start()
     os.close(waiting)
     record = instance.load()
