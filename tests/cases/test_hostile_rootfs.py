@@ -9,12 +9,8 @@ either does, ``/victim`` and the rest of the host stay as they were, which :func
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
-import hashlib
 import os
 import shutil
-import signal
 import stat
 import sys
 import time
@@ -22,6 +18,7 @@ import typing as t
 
 import pytest
 from support import laws, world
+from support.enemy import digest, sha256, swapping
 from support.invoke import invoke
 
 ROOT = "/srv/hostile"
@@ -50,22 +47,6 @@ def rootfs(clean_host: None) -> t.Iterator[None]:
     shutil.rmtree(ROOT)
     shutil.rmtree(VICTIM)
     assert after == before
-
-
-def digest(folder: str) -> dict[str, tuple[int, int, int, str]]:
-    """Every file with its mode, owner, device and content."""
-    found = {}
-    for place, folders, names in os.walk(folder):
-        for path in (os.path.join(place, name) for name in (*folders, *names)):
-            info = os.lstat(path)
-            found[path] = (info.st_mode, info.st_uid, info.st_rdev, sha256(path) if stat.S_ISREG(info.st_mode) else "")
-    return found
-
-
-def sha256(path: str) -> str:
-    """Digest of a file's content."""
-    with open(path, "rb") as file:
-        return hashlib.sha256(file.read()).hexdigest()
 
 
 def link(name: str, target: str) -> None:
@@ -144,26 +125,6 @@ def test_things_in_dev_are_links(name: str) -> None:
 
 
 # --- places that change while they are used ------------------------------------------------
-
-#: renameat2(2): the two names change places.
-RENAME_EXCHANGE = 2
-
-
-@contextlib.contextmanager
-def swapping(folder: str, one: bytes, other: bytes) -> t.Iterator[None]:
-    """Somebody who exchanges two names in a directory all the time, as one with a shared volume can."""
-    here = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)  # whatever its path leads to later
-    pid = os.fork()
-    if pid == 0:
-        rename = ctypes.CDLL(None).renameat2
-        while True:
-            rename(here, one, here, other, RENAME_EXCHANGE)
-    os.close(here)
-    try:
-        yield
-    finally:
-        os.kill(pid, signal.SIGKILL)
-        os.waitpid(pid, 0)
 
 
 def start_many_times(**options: t.Any) -> None:

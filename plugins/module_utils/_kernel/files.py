@@ -6,7 +6,10 @@
 
 from __future__ import annotations
 
+import errno
+import itertools
 import os
+import stat
 import typing as t
 
 
@@ -102,6 +105,63 @@ def remove_empty(*paths: str) -> None:
             os.rmdir(path)
         except OSError:
             continue
+
+
+def remove_tree(path: str) -> None:
+    """Remove a directory with all that is in it, which somebody may have nested deeper than a path can be long.
+
+    Links are not followed. What is below a directory is moved up before the directory goes: so nothing is ever more
+    than two levels deep when it is looked at, and two descriptors are enough.
+
+    :raises OSError: the file system refused.
+    """
+    try:
+        top = os.open(path, _FOLDER)
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    try:
+        spare = (f"removed-{number}" for number in itertools.count())
+        while names := os.listdir(top):
+            for name in names:
+                _remove_entry(top, name, spare)
+    finally:
+        os.close(top)
+    os.rmdir(path)
+
+
+_FOLDER: t.Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+def _remove_entry(top: int, name: str, spare: t.Iterator[str]) -> None:
+    """Remove one entry of a directory; directories in it are moved up to names that are free there."""
+    if not _is_directory(top, name):
+        os.unlink(name, dir_fd=top)
+        return
+    folder = os.open(name, _FOLDER, dir_fd=top)
+    try:
+        for below in os.listdir(folder):
+            if _is_directory(folder, below):
+                _move_up(folder, below, top, spare)
+            else:
+                os.unlink(below, dir_fd=folder)
+    finally:
+        os.close(folder)
+    os.rmdir(name, dir_fd=top)
+
+
+def _is_directory(folder: int, name: str) -> bool:
+    return stat.S_ISDIR(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode)
+
+
+def _move_up(folder: int, name: str, top: int, spare: t.Iterator[str]) -> None:
+    for free in spare:
+        try:
+            os.rename(name, free, src_dir_fd=folder, dst_dir_fd=top)
+        except OSError as error:
+            if error.errno not in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR):
+                raise
+        else:
+            return
 
 
 def list_directory(path: str) -> t.Sequence[str]:

@@ -105,10 +105,8 @@ class Bundle:
 
     def forget_layer(self) -> None:
         """Remove the private layer."""
-        import shutil
-
         for name in ("upper", "work"):
-            shutil.rmtree(os.path.join(self.directory, name), ignore_errors=True)
+            files.remove_tree(os.path.join(self.directory, name))
 
     def remove(self) -> None:
         """Remove the container from disk. Its root file system is not part of it and stays."""

@@ -66,12 +66,12 @@ class Device(t.NamedTuple):
         os.chmod(place, self.mode)  # the umask took some of it
         os.close(int(place.rpartition("/")[2]))
 
-    def find(self, name: str, folder: int) -> int:
-        """Open the node (O_PATH).
+    def find(self, name: str, folder: int, flags: int = os.O_PATH) -> int:
+        """Open the node.
 
         :raises OSError: it is not there, or something else is.
         """
-        found = path.open_in(folder, name, os.O_PATH | os.O_NOFOLLOW)
+        found = path.open_in(folder, name, flags | os.O_NOFOLLOW)
         info = os.fstat(found)
         if stat.S_IFMT(info.st_mode) != self.kind or (info.st_rdev != self.number and self.kind != stat.S_IFIFO):
             os.close(found)
@@ -160,9 +160,9 @@ def populate(root: int, devices: t.Iterable[Device], outside: t.Mapping[str, int
     os.close(folder)
 
 
-def open_null(root: int) -> int:
-    """Open the container's ``/dev/null`` (O_PATH); runs inside.
+def open_null(root: int, flags: int = os.O_PATH) -> int:
+    """Open the container's ``/dev/null``; runs inside.
 
-    :raises OSError: it is none.
+    :raises OSError: it is none: a link would lead to what the caller has open (CVE-2026-88265).
     """
-    return NULL.find("dev/null", root)
+    return NULL.find("dev/null", root, flags)

@@ -66,7 +66,7 @@ class Setup:
         self.environment: dict[str, str] = {}
         self.standard: tuple[int | None, int | None, int | None] = (None, None, None)
         self.console: Console | None = None
-        self.keyring = ""  #: name of its session keyring; empty: it keeps the caller's
+        self.keyring: str | None = ""  #: name of its session keyring; empty: a new one; ``None``: the caller's
         self.personality = -1
         self.label: bytes = b""  #: for the security module, at the execution of the payload
         self.label_file: tuple[str, ...] = ()  #: where it is written, below ``/proc/self``
@@ -150,7 +150,7 @@ def _isolate(setup: Setup) -> None:
     """Nobody may look into this process, which is still half the host's."""
     call("prctl", _PR_SET_DUMPABLE, 0, 0, 0, 0)
     os.setsid()
-    if setup.keyring:
+    if setup.keyring is not None:
         _join_keyring(setup.keyring)
     if setup.new_cgroup_namespace:
         namespace.unshare("cgroup")
@@ -160,7 +160,7 @@ def _isolate(setup: Setup) -> None:
 def _join_keyring(name: str) -> None:
     """Keys of the caller's session are none of the container's (keyctl(2)); a kernel without keys has none to see."""
     try:
-        syscall(number("keyctl"), _JOIN_SESSION_KEYRING, name.encode())
+        syscall(number("keyctl"), _JOIN_SESSION_KEYRING, name.encode() or None)
     except OSError as error:
         if error.errno not in (errno.ENOSYS, errno.EPERM, errno.EDQUOT):
             raise
@@ -188,10 +188,10 @@ def _make_devices(setup: Setup) -> None:
         return
     if setup.devices is not None:
         devices.populate(setup.root, setup.devices, setup.nodes)
-    mounts.protect(setup.root, setup.protected)
+    mounts.protect(setup.root, setup.mounts, setup.protected)
     if setup.masked:
         null = devices.open_null(setup.root)
-        mounts.mask(setup.root, setup.masked, null)
+        mounts.mask(setup.root, setup.mounts, setup.masked, null)
         os.close(null)
     for entry in setup.mounts:
         entry.finish()
@@ -254,11 +254,13 @@ def _connect_files(setup: Setup) -> None:
     if setup.console is not None:
         setup.console.connect(setup.uid, shown=setup.root is not None)
         return
+    root = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     for standard, given in enumerate(setup.standard):
-        fd = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC) if given is None else given
+        fd = devices.open_null(root, os.O_RDWR | os.O_NOCTTY) if given is None else given
         os.dup2(fd, standard)
         if given is None:
             os.close(fd)
+    os.close(root)
 
 
 def _filter_before_gate(setup: Setup) -> None:

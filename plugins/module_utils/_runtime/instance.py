@@ -19,6 +19,7 @@ import contextlib
 import fcntl
 import json
 import os
+import stat
 import time
 import typing as t
 
@@ -58,7 +59,7 @@ class Instance:
 
     :param root: directory of all containers.
     :param name: its id.
-    :raises NsfleetError: the id is none.
+    :raises NsfleetError: the id is none, or others can change what is kept.
     """
 
     def __init__(self, root: str, name: str) -> None:
@@ -66,11 +67,13 @@ class Instance:
             raise NsfleetError(
                 f"invalid container id {name!r}: expected letters, digits and _+-. of which neither - nor . comes first"
             )
+        _refuse_root_of_others(root)
         self.name = name
         self.root = root
         self.folder = os.path.join(root, name)
         self.stage = os.path.join(self.folder, "stage")
         self.entrance = os.path.join(self.folder, "start")
+        self.keyring = f"_ses.{name}"  #: as runc has it
         self._spec: Spec | None = None
         self._host: Host | None = None
 
@@ -291,6 +294,16 @@ class Instance:
 def names(root: str) -> list[str]:
     """Ids of all containers of a directory, sorted."""
     return [name for name in files.list_directory(root) if os.path.exists(os.path.join(root, name, "state.json"))]
+
+
+def _refuse_root_of_others(root: str) -> None:
+    """Who can write there could say which processes are ended and which hooks are run."""
+    try:
+        info = os.stat(root)
+    except FileNotFoundError:
+        return
+    if info.st_uid not in (0, os.geteuid()) or info.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        raise NsfleetError(f"--root: {root}: others can change what is in it; expected a directory of root's alone")
 
 
 @contextlib.contextmanager

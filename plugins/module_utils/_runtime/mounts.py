@@ -150,6 +150,19 @@ class Mount:
         if self.kind == "tmpfs" and self.options.attributes.set & mount_api.READ_ONLY and self.descriptor is not None:
             mount_api.set_attributes(self.descriptor, mount_api.READ_ONLY)
 
+    def holds(self, place: str) -> bool:
+        """Whether it is mounted by now, and a place is in it."""
+        above = os.path.normpath(self.destination).rstrip("/")
+        return self.descriptor is not None and f"{os.path.normpath(place)}/".startswith(f"{above}/")
+
+    def open(self, place: str) -> int:
+        """Open what is at a place that it holds (O_PATH).
+
+        :raises OSError: there is nothing; ``ELOOP``: a link is on the way, which may lead out of this mount.
+        """
+        here, below = t.cast("int", self.descriptor), os.path.relpath(place, self.destination)
+        return os.dup(here) if below == "." else path.open_in(here, below, os.O_PATH, follow=False)
+
     def _made(self) -> int:
         if self.descriptor is None:
             return self.make()
@@ -272,14 +285,15 @@ def _last(place: str) -> str:
 _NOTHING: t.Final = (("size", "0"), ("nr_inodes", "1"))
 
 
-def mask(root: int, places: t.Iterable[str], null: int) -> None:
+def mask(root: int, mounted: t.Sequence[Mount], places: t.Iterable[str], null: int) -> None:
     """Hide files behind ``/dev/null`` and directories behind an empty read-only file system; runs inside.
 
+    :param mounted: what is mounted in the root by now.
     :param null: descriptor of a device that was made by us, not of what is called so in the root.
     :raises OSError: the kernel refused.
     """
     for place in places:
-        target = _there(root, place)
+        target = _there(root, mounted, place)
         if target is None:
             continue
         if stat.S_ISDIR(os.fstat(target).st_mode):
@@ -291,13 +305,14 @@ def mask(root: int, places: t.Iterable[str], null: int) -> None:
         os.close(cover)
 
 
-def protect(root: int, places: t.Iterable[str]) -> None:
+def protect(root: int, mounted: t.Sequence[Mount], places: t.Iterable[str]) -> None:
     """Make places read-only; runs inside.
 
+    :param mounted: what is mounted in the root by now.
     :raises OSError: the kernel refused.
     """
     for place in places:
-        target = _there(root, place)
+        target = _there(root, mounted, place)
         if target is None:
             continue
         cover = mount_api.clone_tree(target)
@@ -307,11 +322,26 @@ def protect(root: int, places: t.Iterable[str]) -> None:
         os.close(cover)
 
 
-def _there(root: int, place: str) -> int | None:
+def _there(root: int, mounted: t.Sequence[Mount], place: str) -> int | None:
     """Open what is at a place; a kernel without it has nothing to hide."""
     try:
-        return path.open_in(root, place, os.O_PATH)
+        return _open(root, mounted, place)
     except OSError as error:
         if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.EACCES):
             return None
         raise
+
+
+def _open(root: int, mounted: t.Sequence[Mount], place: str) -> int:
+    """Open what is at a place: in the mount that holds it, whatever the path to that mount leads to by now.
+
+    Who shares the root can put another directory where ``/proc`` was a moment ago (CVE-2019-19921, CVE-2025-31133).
+    """
+    holder = next((entry for entry in reversed(mounted) if entry.holds(place)), None)
+    try:
+        if holder is not None:
+            return holder.open(place)
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+    return path.open_in(root, place, os.O_PATH)

@@ -58,7 +58,7 @@ MOUNTS: t.Final = (
 )  # fmt: skip
 
 #: Annotations of ours that say how a container is started.
-_FIXED_NOTES: t.Final = ("overlay", "idmap", "user", "groups")
+FIXED_NOTES: t.Final = ("overlay", "idmap", "user", "groups")
 
 
 def fixed(spec: Spec) -> Spec:
@@ -69,7 +69,7 @@ def fixed(spec: Spec) -> Spec:
     }
     left["linux"] = {name: value for name, value in spec["linux"].items() if name not in ("sysctl", "resources")}
     notes = spec.get("annotations", {})
-    left["annotations"] = {name: notes.get(ANNOTATION + name) for name in _FIXED_NOTES}
+    left["annotations"] = {name: notes.get(ANNOTATION + name) for name in FIXED_NOTES}
     return left
 
 
@@ -115,13 +115,13 @@ def has_root(spec: t.Mapping[str, t.Any]) -> bool:
 
 def annotation(spec: Spec, name: str) -> str:
     """One of our own annotations, empty if it is not there."""
-    value: str = spec.get("annotations", {}).get(ANNOTATION + name, "")
+    value: str = (spec.get("annotations") or {}).get(ANNOTATION + name, "")
     return value
 
 
 def annotate(spec: Spec, name: str, value: str) -> None:
     """Set one of our own annotations, or take it away if the value is empty."""
-    annotations = spec.setdefault("annotations", {})
+    annotations = spec["annotations"] = spec.get("annotations") or {}
     annotations.pop(ANNOTATION + name, None)
     if value:
         annotations[ANNOTATION + name] = value

@@ -65,6 +65,7 @@ def execute(general: Values, values: Values, operands: list[str]) -> int:
     front = Foreground(detached=bool(values["detach"]))
     first, state = Process(record.pid, record.started), instance.told(status, record.bundle)
     join = Join(first, instance.spec, wanted, group if group.exists else None, (0, 1, 2), state, _name(values))
+    join.setup.keyring = instance.keyring
     join.setup.console = front.console(wanted, values["console-socket"])
     pid = join.start()
     if values["pid-file"]:

@@ -18,7 +18,7 @@ from .. import groups, hooks
 from ..birth import not_executed
 from ..instance import CREATED, RUNNING, STOPPED, Instance, taken
 from ..schema import check
-from ..spec import Spec
+from ..spec import ANNOTATION, FIXED_NOTES, Spec, annotation
 from .arguments import Option, Values, number
 from .foreground import Foreground
 
@@ -146,11 +146,20 @@ def _read(bundle: str, name: str, systemd: bool) -> Spec:
     except (OSError, ValueError) as error:
         raise NsfleetError(f"{path}: {getattr(error, 'strerror', None) or error}") from error
     check(spec, where=path)
+    _refuse_notes(spec, path)
     if spec.get("root"):
         spec["root"]["path"] = os.path.realpath(os.path.join(bundle, spec["root"]["path"]))
     spec.setdefault("linux", {})
     groups.settle(spec, name, systemd)
     return t.cast("Spec", spec)
+
+
+def _refuse_notes(spec: Spec, path: str) -> None:
+    """Who may annotate a container may not say what else it is: who runs in it, whose files it shows."""
+    for note in FIXED_NOTES:
+        if annotation(spec, note):
+            name = f"annotations[{ANNOTATION}{note}]"
+            raise NsfleetError(f"{path}: {name}: only the module container starts what has it; take it away")
 
 
 def _bring_up(instance: Instance, bundle: str, values: Values, gate: bool, front: Foreground) -> int:
@@ -166,7 +175,7 @@ def _bring_up(instance: Instance, bundle: str, values: Values, gate: bool, front
         gate=instance.open_gate() if gate else None,
     )
     launch.setup.console = front.console(spec["process"], values["console-socket"])
-    launch.setup.keyring = "" if values["no-new-keyring"] else f"_ses.{instance.name}"
+    launch.setup.keyring = None if values["no-new-keyring"] else instance.keyring
     pid = launch.start()
     os.close(waiting)
     record = instance.load()
