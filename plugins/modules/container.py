@@ -18,6 +18,9 @@ description:
     parameters, resource limits, control group), the rest from its bundle. What drifted is repaired.
   - Limits, names, kernel parameters and resource limits change under the running container. Other changes restart it
     and keep what it wrote. Another O(rootfs) or O(overlay) makes it anew. RV(plan) says which.
+  - Before a running container is stopped for a change, the new one is started beside it, up to the first instruction
+    of its program. If that does not work, the task fails and the old one goes on. If the new one does not start all the
+    same once the old one was stopped, the old one is started again, with what it wrote.
 author:
   - The nsfleet.linux authors (@nsfleet)
 extends_documentation_fragment:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import functools
+import glob
 import os
 import shutil
 import signal
@@ -225,7 +226,7 @@ CASES = [
     Case("labels", {"labels": {"org.example.tier": "web"}},
          lambda: "org.example.tier" in content(f"{BUNDLE}/config.json"), True,
          edited("d['annotations']['org.example.tier'] = 'db'"), reverts_to=False),
-    Case("overlay", {"overlay": "disk"}, lambda: os.path.isdir(f"{BUNDLE}/upper"), True,
+    Case("overlay", {"overlay": "disk"}, lambda: bool(glob.glob(f"{BUNDLE}/upper*")), True,
          edited("d['annotations']['nsfleet.linux/overlay'] = 'tmpfs'"), reverts_to=False),
     Case("rootfs", {"rootfs": "/srv/case"}, lambda: content(f"/proc/{pid()}/root/case"), "case",
          edited("d['root']['path'] = '/'"), reverts_to=""),

@@ -216,6 +216,17 @@ class Resource(abc.ABC):
         """
         del footprint  # most kinds leave nothing there
 
+    def spare(self) -> list[str]:
+        """Names of what is only there for going back, and of what was made and is not used since somebody went back."""
+        return []
+
+    def settle(self, spare: t.Sequence[str]) -> None:
+        """Remove that: nobody goes back any more.
+
+        :param spare: what :meth:`spare` says now.
+        """
+        del spare  # most kinds have none
+
     def prior(self, before: Observation) -> Resource:
         """The resource that stands for the object as it was observed, for a rollback."""
         options = dict(self.options)

@@ -33,6 +33,7 @@ def transact(resources: t.Sequence[Resource], store: Store) -> tuple[list[Plan],
             _change(plans, store)
         else:
             _record(plans, store)
+        _settle(plans, store)
         store.commit()
     return plans, warnings
 
@@ -50,7 +51,7 @@ def _change(plans: t.Sequence[Plan], store: Store) -> None:
     except Exception as error:
         left = _roll_back(plans, before)
         for plan, intent in zip((plan for plan in plans if plan.changed), intents):
-            plan.resource.tidy(intent["footprint"])
+            _clean(plan.resource, intent, left)
             _record_again(plan.resource, intent, store)
         store.commit()
         raise NsfleetError(_failure(error, left)) from error
@@ -111,6 +112,15 @@ def _record(plans: t.Sequence[Plan], store: Store) -> None:
                 store.save(plan.resource.key, record)
 
 
+def _settle(plans: t.Sequence[Plan], store: Store) -> None:
+    """Let go of what going back would have needed; if this run is killed meanwhile, the next one goes on with that."""
+    spare = [(plan.resource, plan.resource.spare()) for plan in plans]
+    if any(names for _resource, names in spare):
+        store.begin([])
+    for resource, names in spare:
+        resource.settle(names)
+
+
 # --- going back --------------------------------------------------------------
 
 
@@ -143,6 +153,16 @@ def _restore(resource: Resource, before: Observation, *, interrupted: bool = Fal
     except Exception as error:  # whatever it is, the others are to be put back, too
         return [f"{resource.target}: {error}"]
     return []
+
+
+def _clean(resource: Resource, intent: State, left: t.Sequence[str]) -> None:
+    """Remove what is left beside an object after going back.
+
+    :param left: what could not be put back, and may still be once somebody has helped.
+    """
+    resource.tidy(intent["footprint"])
+    if not left:
+        resource.settle(resource.spare())
 
 
 def _failure(error: Exception, left: t.Sequence[str]) -> str:
@@ -187,12 +207,14 @@ def _recover(kind: type[Resource], resources: t.Sequence[Resource], store: Store
         if own.get(intent["key"]) != intent["options"] or _is_half_made(resource, intent):
             left = _finish(resource) if resource.absent else _undo(resource, intent)
             _record_again(resource, intent, store)
+            _clean(resource, intent, left)
             warnings.append(
                 f"an earlier run was killed while it changed {resource.target}; "
                 + ("that was finished" if resource.absent else "that was undone")
                 + (f", but for: {'; '.join(left)}" if left else "")
             )
-        resource.tidy(intent["footprint"])
+        else:
+            resource.tidy(intent["footprint"])
     return warnings
 
 

@@ -29,7 +29,7 @@ from .._runtime import groups
 from .._runtime import state as states
 from .._runtime.bundle import Bundle
 from .._runtime.mount_options import objection, parse_options
-from .._runtime.spec import PATH, VERSION, Spec
+from .._runtime.spec import PATH, VERSION, Spec, annotate, annotation
 from . import container_live, limits
 from .container_fields import (
     ASKED,
@@ -89,6 +89,7 @@ class Container(Resource):
         self.bundle = Bundle(self.given["name"])
         self._restored: Spec | None = None
         self._started = False
+        self._layer = ""  #: which of the private layers on disk is its own
         self._lacking: set[str] = set()  #: why it cannot have the ids that it is to have
         #: The profile of system calls; empty, which the bundle refuses, where it cannot be had.
         self._profile: Spec | None = None
@@ -250,6 +251,7 @@ class Container(Resource):
         spec["linux"]["cgroupsPath"] = self._group_name()
         if self._profile is not None:
             spec["linux"]["seccomp"] = self._profile
+        annotate(spec, "layer", self._layer if self.wanted["overlay"] == "disk" else "")
         container_live.write_limits(spec, self._limits())
         return spec
 
@@ -265,8 +267,10 @@ class Container(Resource):
         if self.absent:
             described = self.applied or _BUNDLE_FIELDS.read(self._empty_spec())
             bundle.salvage(os.path.join(described["cgroup_parent"], self.name))
-        elif not self.described:
-            self._keep_description(bundle.spec)
+        else:
+            self._layer = annotation(bundle.spec, "layer")
+            if not self.described:
+                self._keep_description(bundle.spec)
         state, known = self._read(bundle)
         # A payload that ended meanwhile was started all the same; its exit code is in the result.
         state["running"] = known.running or self._started
@@ -446,7 +450,7 @@ class Container(Resource):
         soft = [change for change in changes if change not in last and change not in hard]
         if running and hard:
             last = [change for change in last if change.path[0] == "running"]
-            return [self.step(SET, [*hard, *soft, *last], self._restart)]
+            return [self.step(SET, [*hard, *soft, *last], self._replace)]
         steps = []
         if running:
             steps += [self.step(SET, (change,), functools.partial(self.write, change)) for change in soft]
@@ -455,7 +459,7 @@ class Container(Resource):
         return [*steps, *(self.step(SET, (change,), functools.partial(self.write, change)) for change in last)]
 
     def recreate(self, changes: t.Sequence[Change]) -> list[Step]:
-        """Another root file system: what the container wrote into the old one goes with it."""
+        """Another root file system: what the container wrote into the old one goes with it, once the new one runs."""
         return [self.step(SET, changes, self._recreate)]
 
     def write(self, change: Change) -> None:
@@ -496,17 +500,33 @@ class Container(Resource):
 
         lifecycle.stop(self.bundle)
 
-    def _restart(self) -> None:
-        """The old description says how it is to be stopped."""
-        if (self.observed.state or {}).get("running"):
-            self._stop()
-        self._create()
-
     def _recreate(self) -> None:
-        if (self.observed.state or {}).get("running"):
-            self._stop()
-        self.bundle.forget_layer()
-        self._create()
+        self._layer = self.bundle.free_layer()
+        self._replace()
+
+    def _replace(self) -> None:
+        """The old container goes on until it is known that the new one starts, and is stopped as it says itself."""
+        if not (self.observed.state or {}).get("running"):
+            self._create()
+            return
+        goes_on = self.wanted.get("running", True)
+        if goes_on:
+            self._rehearse()
+        self._stop()
+        try:
+            self._configure()
+            if goes_on:
+                self._start()
+        except (NsfleetError, OSError) as error:
+            raise NsfleetError(f"{error}; the container that was stopped for it is started again") from error
+
+    def _rehearse(self) -> None:
+        from .._runtime import rehearsal
+
+        try:
+            rehearsal.rehearse(self.bundle, self.compose())
+        except (NsfleetError, OSError) as error:
+            raise NsfleetError(f"{self.target} could not be started so, and was not stopped: {error}") from error
 
     def prior(self, before: Observation) -> Resource:
         """The container with the bundle that it had; what the kernel said of it may have been the damage."""
@@ -533,14 +553,24 @@ class Container(Resource):
         """Control groups on the way to its own."""
         described = self.described or not self.observed.exists
         name = self._group_name() if described else self.observed.handle[0].spec["linux"]["cgroupsPath"]
-        return {"groups": groups.dispensable(name)}
+        return {"groups": groups.dispensable(name), "group": name}
 
     def tidy(self, footprint: State) -> None:
         """Drafts of its bundle, its state and the runtime's archive; control groups that nobody needs."""
         from .._runtime import lifecycle
 
         lifecycle.tidy(self.bundle)
+        if "group" in footprint:
+            groups.remove_draft(footprint["group"])
         groups.remove_unused(footprint.get("groups", ()), everything=not self.bundle.exists)
+
+    def spare(self) -> list[str]:
+        """Private layers of the container that it was before, or was to be."""
+        return Bundle(self.name).spare_layers()
+
+    def settle(self, spare: t.Sequence[str]) -> None:
+        """Remove them."""
+        self.bundle.forget_layers(spare)
 
     def mark(self, ours: bool) -> None:
         """A container's bundle is its mark: there is no container of somebody else's."""
