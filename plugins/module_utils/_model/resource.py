@@ -216,6 +216,19 @@ class Resource(abc.ABC):
         """
         del footprint  # most kinds leave nothing there
 
+    @property
+    def passing(self) -> bool:
+        """Whether the object is to be there during the task only, for what comes of it."""
+        return False
+
+    def use(self, check: bool) -> State:
+        """Make such an object, and wait for what comes of it.
+
+        :param check: only say that this would be done.
+        :returns: what the module returns.
+        """
+        raise NotImplementedError(f"{self.kind} is nothing that is there during a task only ({check})")
+
     def spare(self) -> list[str]:
         """Names of what is only there for going back, and of what was made and is not used since somebody went back."""
         return []

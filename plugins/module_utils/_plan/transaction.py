@@ -25,8 +25,8 @@ def transact(resources: t.Sequence[Resource], store: Store) -> tuple[list[Plan],
     :raises NsfleetError: a step or the verification failed; the message says what was put back.
     """
     with store.exclusive():
-        warnings = _recover(type(resources[0]), resources, store)
-        store.for_abandoned(lambda other: warnings.extend(_recover_whole(type(resources[0]), other)))
+        warnings = recover(type(resources[0]), resources, store)
+        store.for_abandoned(lambda other: warnings.extend(recover(type(resources[0]), (), other, commit=True)))
         plans = look(resources, store)
         warnings += preflight(plans, check=False)
         if any(plan.changed for plan in plans):
@@ -40,7 +40,7 @@ def transact(resources: t.Sequence[Resource], store: Store) -> tuple[list[Plan],
 
 def _change(plans: t.Sequence[Plan], store: Store) -> None:
     begun = {intent["key"]: intent for intent in store.interrupted() if _goes_on(intent, plans)}
-    intents = [begun.get(plan.resource.key) or _intent(plan, store) for plan in plans if plan.changed]
+    intents = [begun.get(plan.resource.key) or intent_of(plan, store) for plan in plans if plan.changed]
     known = {key: _before(intent) for key, intent in begun.items()}
     before = [known.get(plan.resource.key, plan.resource.observed) for plan in plans]
     store.begin(intents)
@@ -171,7 +171,7 @@ def _failure(error: Exception, left: t.Sequence[str]) -> str:
     return f"{error}. Everything was put back as it was"
 
 
-def _intent(plan: Plan, store: Store) -> State:
+def intent_of(plan: Plan, store: Store) -> State:
     """All that it takes to undo the change after a crash."""
     resource = plan.resource
     record = store.load(resource.key)
@@ -187,25 +187,21 @@ def _intent(plan: Plan, store: Store) -> State:
     }
 
 
-def _recover_whole(kind: type[Resource], store: Store) -> list[str]:
-    """Undo what a killed run left in a domain in which this run has nothing else to do."""
-    warnings = _recover(kind, (), store)
-    store.commit()
-    return warnings
-
-
-def _recover(kind: type[Resource], resources: t.Sequence[Resource], store: Store) -> list[str]:
+def recover(kind: type[Resource], resources: t.Sequence[Resource], store: Store, *, commit: bool = False) -> list[str]:
     """Undo what a killed run left half-way.
 
     If this run has the same to do, the rest is left to it, unless something was half-made. A removal that was cut short
     is finished instead: what it removed cannot be brought back.
+
+    :param resources: what this run is to change in the same domain.
+    :param commit: whether this run has nothing to change there.
     """
     warnings = []
     own = {resource.key: resource.options for resource in resources}
     for intent in reversed(store.interrupted()):
         resource = kind(intent["options"])
         if own.get(intent["key"]) != intent["options"] or _is_half_made(resource, intent):
-            left = _finish(resource) if resource.absent else _undo(resource, intent)
+            left = finish(resource) if resource.absent else _undo(resource, intent)
             _record_again(resource, intent, store)
             _clean(resource, intent, left)
             warnings.append(
@@ -215,6 +211,8 @@ def _recover(kind: type[Resource], resources: t.Sequence[Resource], store: Store
             )
         else:
             resource.tidy(intent["footprint"])
+    if commit:
+        store.commit()
     return warnings
 
 
@@ -242,7 +240,12 @@ def _undo(resource: Resource, intent: State) -> list[str]:
     return _restore(resource, _before(intent), interrupted=True)
 
 
-def _finish(resource: Resource) -> list[str]:
+def finish(resource: Resource) -> list[str]:
+    """Remove an object, whole or half-made.
+
+    :param resource: which is to be absent.
+    :returns: what could not be removed, and why.
+    """
     resource.interrupted = True
     try:
         resource.observed = resource.observe({})

@@ -44,6 +44,9 @@ from .container_fields import (
 )
 from .policy import POLICY
 
+if t.TYPE_CHECKING:
+    from .._runtime.exchange import Exchange
+
 TABLE = Table(
     (
         *ASKED,
@@ -169,7 +172,7 @@ class Container(Resource):
         if self.described:
             errors = [
                 *self._check_namespaces(), *self._check_mappings(), *self._check_mounts(), *self._check_nodes(),
-                *limits.check(self.wanted),
+                *limits.check(self.wanted), *self._check_passing(),
             ]  # fmt: skip
             if not self.wanted["command"]:
                 errors.append(OptionError("command", "expected the program to run and its arguments, as a list"))
@@ -234,6 +237,17 @@ class Container(Resource):
                 if (option in each) == (each["type"] == "p"):
                     words = "expected none of a fifo" if each["type"] == "p" else "expected the device's number"
                     yield OptionError(f"device_nodes[{place}].{option}", words)
+
+    def _check_passing(self) -> t.Iterator[OptionError]:
+        if not self.passing:
+            for option in ("stdin", "timeout"):
+                if option in self.given:
+                    yield OptionError(option, "needs detach to be false")
+            return
+        if self.options.get("state") not in (None, "started"):
+            yield OptionError("state", "expected started or absent, since detach is false")
+        if self.wanted["restart_policy"] != "no":
+            yield OptionError("restart_policy", "expected no, since detach is false")
 
     def _group_name(self) -> str:
         return os.path.join(self.wanted["cgroup_parent"], self.name)
@@ -527,6 +541,30 @@ class Container(Resource):
             rehearsal.rehearse(self.bundle, self.compose())
         except (NsfleetError, OSError) as error:
             raise NsfleetError(f"{self.target} could not be started so, and was not stopped: {error}") from error
+
+    @property
+    def passing(self) -> bool:
+        """Whether it is waited for, and removed."""
+        return self.options.get("detach") is False and not self.absent
+
+    def use(self, check: bool) -> State:
+        """Run it to its end."""
+        from . import command_result
+
+        if check:
+            return command_result.not_run("command would have run if not in check mode")
+        self._configure()
+        return command_result.run(self.given, self._run_through, command_result.by_code)
+
+    def _run_through(self, exchange: Exchange) -> tuple[int, bool]:
+        from .._runtime import oneshot
+
+        try:
+            return oneshot.run_container(self.bundle, exchange, self.given.get("timeout"))
+        except PermissionError:
+            raise
+        except OSError as error:
+            raise KernelError(f"run {self.target}", error) from error
 
     def prior(self, before: Observation) -> Resource:
         """The container with the bundle that it had; what the kernel said of it may have been the damage."""
