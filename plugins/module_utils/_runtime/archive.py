@@ -31,6 +31,15 @@ from .bundle import SHARED, names
 if t.TYPE_CHECKING:
     from types import CodeType
 
+    # Ansible sends with a task what it finds imported; of these, only the sources are read.
+    from . import program as _program
+    from .standins import json as _json
+    from .standins import re as _re
+    from .standins import signal as _signal
+    from .standins import typing as _typing
+
+    _SENT = (_program, _json, _re, _signal, _typing)
+
 #: The package above this one: where all the floors are.
 _FLOORS = (__package__ or "").rpartition(".")[0]
 _NAME = "nsrun"
