@@ -21,7 +21,7 @@ description:
   - Before a running container is stopped for a change, the new one is started beside it, up to the first instruction
     of its program. If that does not work, the task fails and the old one goes on. If the new one does not start all the
     same once the old one was stopped, the old one is started again, with what it wrote.
-  - With O(detach=false) the container is there during the task only: it is made, run to its end and removed, and the
+  - With O(detach=false) the container is there during the task only. It is made, run to its end and removed, and the
     task returns what M(ansible.builtin.command) does. This is how a program is run that nobody trusts.
 author:
   - The nsfleet.linux authors (@nsfleet)
