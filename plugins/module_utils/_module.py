@@ -30,7 +30,12 @@ def run(kind: type[Resource]) -> None:
     """
     module = AnsibleModule(argument_spec=kind.table.arguments(), supports_check_mode=True, **kind.table.rules)
     with _errors_for_people(module):
-        outcome = converge([kind(module.params)], check=module.check_mode)
+        resource = kind(module.params)
+        if resource.passing:
+            from ._plan.passing import pass_by
+
+            _exit(module, pass_by(resource, check=module.check_mode))
+        outcome = converge([resource], check=module.check_mode)
     if outcome.changed and not module.check_mode:
         _settle_code()
     for warning in outcome.warnings:
@@ -57,10 +62,18 @@ def run_action(table: Table, act: t.Callable[[t.Mapping[str, t.Any], bool], dict
     """
     module = AnsibleModule(argument_spec=table.arguments(), supports_check_mode=True, **table.rules)
     with _errors_for_people(module):
-        done = act(table.canonical(module.params), module.check_mode)
+        _exit(module, act(table.canonical(module.params), module.check_mode))
+
+
+def _exit(module: AnsibleModule, done: dict[str, t.Any]) -> t.NoReturn:
+    """End the module of something that was done.
+
+    :param done: what the module returns, and warnings.
+    """
     for warning in done.pop("warnings", ()):
         module.warn(warning)
     module.exit_json(**done)
+    raise AssertionError("exit_json ends the process")
 
 
 def _settle_code() -> None:

@@ -18,6 +18,11 @@ description:
     parameters, resource limits, control group), the rest from its bundle. What drifted is repaired.
   - Limits, names, kernel parameters and resource limits change under the running container. Other changes restart it
     and keep what it wrote. Another O(rootfs) or O(overlay) makes it anew. RV(plan) says which.
+  - Before a running container is stopped for a change, the new one is started beside it, up to the first instruction
+    of its program. If that does not work, the task fails and the old one goes on. If the new one does not start all the
+    same once the old one was stopped, the old one is started again, with what it wrote.
+  - With O(detach=false) the container is there during the task only. It is made, run to its end and removed, and the
+    task returns what M(ansible.builtin.command) does. This is how a program is run that nobody trusts.
 author:
   - The nsfleet.linux authors (@nsfleet)
 extends_documentation_fragment:
@@ -361,6 +366,42 @@ options:
   stop_timeout:
     description: Seconds until a program that does not end is killed. The default is V(10).
     type: float
+  detach:
+    description:
+      - Whether the container goes on when the task has ended.
+      - With V(false) the task waits for the end of the program and returns its exit code and output. Nothing is left of
+        the container then, neither of its processes nor of what it wrote into a private layer. The task fails if the
+        exit code is not 0 or O(timeout) passes.
+      - Such a task changes something on every run, and is skipped in check mode. There must be no container of this
+        name yet, O(state) is V(started), and O(restart_policy) is V(no).
+      - If the task itself is killed, the program goes on until the next task of this module on the host, of whichever
+        container, which ends and removes it.
+    type: bool
+    default: true
+  stdin:
+    description:
+      - What the program reads from its standard input. Without it, there is nothing to be read. Only with
+        O(detach=false).
+    type: str
+  stdin_add_newline:
+    description: Whether a newline is put at the end of O(stdin).
+    type: bool
+    default: true
+  strip_empty_ends:
+    description: Whether empty lines at the end of RV(stdout) and RV(stderr) are taken away.
+    type: bool
+    default: true
+  timeout:
+    description:
+      - Seconds that the program may take once it runs. Then it is killed, and everything that it started. Only with
+        O(detach=false).
+    type: float
+  output_limit:
+    description:
+      - How many bytes of standard output, and how many of standard error, are kept; at most 67108864. What comes after
+        them is read and thrown away, and RV(truncated) says so. Only of use with O(detach=false).
+    type: int
+    default: 4194304
   labels:
     description: Notes of your own, kept as annotations in the bundle.
     type: dict
@@ -376,6 +417,7 @@ notes:
     Without O(no_new_privs) the kernel wants CAP_SYS_ADMIN for it, so it is loaded before capabilities are dropped. It
     then must allow the system calls by which user, capabilities and directory are set and the program is found, as
     V(default) does. With C(SCMP_ACT_NOTIFY) it is loaded just before the last program is executed.
+  - With O(detach=false) there is no log, since the output is in the result.
   - The bundle is in C(/var/lib/nsfleet/containers/NAME), with the log of standard output and standard error.
 seealso:
   - module: nsfleet.linux.container_info
@@ -432,6 +474,29 @@ EXAMPLES = r"""
     pids_max: 20
     stop_signal: KILL
 
+- name: A stranger's program that gets five seconds and a thousand bytes of output, and of which nothing is left
+  nsfleet.linux.container:
+    name: sum
+    rootfs: /
+    overlay: tmpfs
+    read_only: true
+    command:
+      - /bin/sh
+      - -c
+      - wc -w; while true; do echo more; done
+    stdin: how many words are there
+    user: nobody
+    cap_drop:
+      - ALL
+    memory_max: 64M
+    pids_max: 20
+    cpu_max: 50%
+    detach: false
+    timeout: 5
+    output_limit: 1000
+  register: sum
+  failed_when: not sum.timed_out
+
 - name: Stop it; its description stays as it is
   nsfleet.linux.container:
     name: clock
@@ -449,9 +514,67 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+msg:
+  description: Why the task failed, or why the program was not run; empty otherwise.
+  returned: with O(detach=false)
+  type: str
+  sample: non-zero return code
+rc:
+  description: Exit code of the program; 128 and the signal where a signal ended it. V(0) if it was not run.
+  returned: with O(detach=false), if the program was started
+  type: int
+  sample: 0
+stdout:
+  description: What the program wrote to its standard output. Bytes that are no UTF-8 are shown as V(\\xff).
+  returned: with O(detach=false), if the program was started
+  type: str
+  sample: "5"
+stderr:
+  description: What the program wrote to its standard error, likewise.
+  returned: with O(detach=false), if the program was started
+  type: str
+  sample: ""
+stdout_lines:
+  description: The lines of RV(stdout).
+  returned: with O(detach=false), if the program was started
+  type: list
+  elements: str
+  sample:
+    - "5"
+stderr_lines:
+  description: The lines of RV(stderr).
+  returned: with O(detach=false), if the program was started
+  type: list
+  elements: str
+  sample: []
+start:
+  description: When the container was started; V(null) if it was not run.
+  returned: with O(detach=false), if the program was started
+  type: str
+  sample: "2026-11-28 01:02:03.456789"
+end:
+  description: When it ended; V(null) if it was not run.
+  returned: with O(detach=false), if the program was started
+  type: str
+  sample: "2026-11-28 01:02:03.567890"
+delta:
+  description: The time between; V(null) if it was not run.
+  returned: with O(detach=false), if the program was started
+  type: str
+  sample: "0:00:00.111101"
+timed_out:
+  description: Whether it was killed after O(timeout).
+  returned: with O(detach=false), if the program was started
+  type: bool
+  sample: false
+truncated:
+  description: Whether the program wrote more than O(output_limit) to either.
+  returned: with O(detach=false), if the program was started
+  type: bool
+  sample: false
 plan:
   description: The steps that were taken, or in check mode would be taken; empty when nothing differs.
-  returned: success
+  returned: success, unless O(detach=false)
   type: list
   elements: dict
   contains:
@@ -478,7 +601,7 @@ plan:
           reason: request
 container:
   description: The container as observed at the end, with the options of the module; V(null) if there is none.
-  returned: success
+  returned: success, unless O(detach=false)
   type: dict
   contains:
     running:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import functools
+import glob
 import os
 import shutil
 import signal
@@ -19,6 +20,7 @@ from ansible_collections.nsfleet.linux.plugins.module_utils._kernel import mount
 from ansible_collections.nsfleet.linux.plugins.module_utils._kernel.syscall import number as call_number
 from ansible_collections.nsfleet.linux.plugins.module_utils._kernel.syscall import syscall
 from ansible_collections.nsfleet.linux.plugins.module_utils._resources.container import TABLE
+from ansible_collections.nsfleet.linux.plugins.module_utils._resources.container_fields import TALK
 from support import groups, laws, limits, world
 from support.abilities import GROUPS_WITH, need
 from support.invoke import invoke
@@ -225,7 +227,7 @@ CASES = [
     Case("labels", {"labels": {"org.example.tier": "web"}},
          lambda: "org.example.tier" in content(f"{BUNDLE}/config.json"), True,
          edited("d['annotations']['org.example.tier'] = 'db'"), reverts_to=False),
-    Case("overlay", {"overlay": "disk"}, lambda: os.path.isdir(f"{BUNDLE}/upper"), True,
+    Case("overlay", {"overlay": "disk"}, lambda: bool(glob.glob(f"{BUNDLE}/upper*")), True,
          edited("d['annotations']['nsfleet.linux/overlay'] = 'tmpfs'"), reverts_to=False),
     Case("rootfs", {"rootfs": "/srv/case"}, lambda: content(f"/proc/{pid()}/root/case"), "case",
          edited("d['root']['path'] = '/'"), reverts_to=""),
@@ -731,6 +733,20 @@ def test_drift_that_is_not_to_be_repaired(policy: str) -> None:
     laws.remove("container", {"name": "case"})
 
 
+def test_run_to_its_end() -> None:
+    """What is waited for is not there afterwards; more in ``test_container_run.py``."""
+    options = {**BASE, "command": ["/bin/sh", "-c", "wc -c; echo; exec sleep 31536000"], "detach": False, "timeout": 1,
+               "stdin": "12345"}  # fmt: skip
+    for more, out in (
+        ({}, "6"), ({"stdin_add_newline": False}, "5"), ({"strip_empty_ends": False}, "6\n\n"),
+        ({"output_limit": 1, "stdin_add_newline": False}, "5"),
+    ):  # fmt: skip
+        result = invoke("container", {**options, **more})
+        assert (result["stdout"], result["timed_out"], result["rc"]) == (out, True, 137)
+        assert result["truncated"] is ("output_limit" in more)
+        assert not os.path.exists(BUNDLE)
+
+
 def test_every_option_is_proved() -> None:
     laws.covered(
         TABLE,
@@ -743,6 +759,7 @@ def test_every_option_is_proved() -> None:
             "io_weight_device.weight": test_weights_of_single_disks,
             "adopt": test_control_group_of_others_is_not_touched_without_adopt,
             "on_drift": test_drift_that_is_not_to_be_repaired,
+            **dict.fromkeys(("detach", *(field.name for field in TALK)), test_run_to_its_end),
         },
     )
 

@@ -99,8 +99,15 @@ def twice(tasks: t.Iterable[Task]) -> t.Iterator[Task]:
 
 def repeats(task: Task) -> bool:
     """Whether a task asks for something to be done each time."""
+    if is_waited_for(task):
+        return True
     unless = ACTIONS.get(ours(task))
     return options(task).get("state") in ALWAYS or (unless is not None and not unless & set(options(task)))
+
+
+def is_waited_for(task: Task) -> bool:
+    """Whether what a task makes is there during the task only."""
+    return options(task).get("detach") is False
 
 
 def removals(tasks: t.Sequence[Task]) -> t.Iterator[Task]:
@@ -116,7 +123,7 @@ def removals(tasks: t.Sequence[Task]) -> t.Iterator[Task]:
 
 def makes_nothing(task: Task) -> bool:
     """Whether a task has nothing that could be removed."""
-    return ours(task).endswith("_info") or ours(task) in ACTIONS
+    return ours(task).endswith("_info") or ours(task) in ACTIONS or is_waited_for(task)
 
 
 @pytest.fixture

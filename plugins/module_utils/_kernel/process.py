@@ -14,8 +14,8 @@ import signal
 import struct
 import typing as t
 
+from .syscall import call, syscall
 from .syscall import number as call_number
-from .syscall import syscall
 
 _locked_libc = ctypes.PyDLL(None, use_errno=True)
 _locked_libc.syscall.restype = ctypes.c_long
@@ -145,6 +145,44 @@ def wait_for_end(pid: int, started: int | None, timeout: float) -> bool:
     finally:
         os.close(handle)
 
+
+# --- watching a process ----------------------------------------------------------
+
+_CONTINUE, _SEIZE = 7, 0x4206
+_STOP_AT_EXECUTION, _DIE_WITH_TRACER = 0x10, 0x100000
+#: How a process is stopped that has executed a program (ptrace(2), PTRACE_EVENT_EXEC).
+_EXECUTED = signal.SIGTRAP | 4 << 8
+
+
+def trace(pid: int) -> None:
+    """Stop a child each time that it has executed a program (ptrace(2)). It dies with its tracer, who is the caller.
+
+    :raises PermissionError: nobody may trace on this system (Yama: ``ptrace_scope`` 3), or somebody else does already.
+    """
+    _ptrace(_SEIZE, pid, _STOP_AT_EXECUTION | _DIE_WITH_TRACER)
+
+
+def until_executed(pid: int, programs: int) -> bool:
+    """Let a child that is traced go on until it has executed so many programs, one in place of another.
+
+    :returns: whether it did; it stands before the first instruction of the last one then. Else it ended, and is still
+        to be waited for.
+    """
+    while True:
+        stop = os.waitid(os.P_PID, pid, os.WEXITED | os.WSTOPPED | os.WNOWAIT)
+        if stop is None or stop.si_code != os.CLD_TRAPPED:
+            return False
+        programs -= stop.si_status == _EXECUTED
+        if not programs:
+            return True
+        _ptrace(_CONTINUE, pid, stop.si_status if stop.si_status < signal.NSIG else 0)
+
+
+def _ptrace(request: int, pid: int, data: int) -> None:
+    call("ptrace", ctypes.c_long(request), ctypes.c_long(pid), None, ctypes.c_long(data))
+
+
+# --- what a program gets from its process ------------------------------------------
 
 _CLOSE_RANGE, _MARK = 436, 4  # CLOSE_RANGE_CLOEXEC
 

@@ -216,6 +216,30 @@ class Resource(abc.ABC):
         """
         del footprint  # most kinds leave nothing there
 
+    @property
+    def passing(self) -> bool:
+        """Whether the object is to be there during the task only, for what comes of it."""
+        return False
+
+    def use(self, check: bool) -> State:
+        """Make such an object, and wait for what comes of it.
+
+        :param check: only say that this would be done.
+        :returns: what the module returns.
+        """
+        raise NotImplementedError(f"{self.kind} is nothing that is there during a task only ({check})")
+
+    def spare(self) -> list[str]:
+        """Names of what is only there for going back, and of what was made and is not used since somebody went back."""
+        return []
+
+    def settle(self, spare: t.Sequence[str]) -> None:
+        """Remove that: nobody goes back any more.
+
+        :param spare: what :meth:`spare` says now.
+        """
+        del spare  # most kinds have none
+
     def prior(self, before: Observation) -> Resource:
         """The resource that stands for the object as it was observed, for a rollback."""
         options = dict(self.options)

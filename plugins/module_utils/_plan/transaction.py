@@ -25,21 +25,22 @@ def transact(resources: t.Sequence[Resource], store: Store) -> tuple[list[Plan],
     :raises NsfleetError: a step or the verification failed; the message says what was put back.
     """
     with store.exclusive():
-        warnings = _recover(type(resources[0]), resources, store)
-        store.for_abandoned(lambda other: warnings.extend(_recover_whole(type(resources[0]), other)))
+        warnings = recover(type(resources[0]), resources, store)
+        store.for_abandoned(lambda other: warnings.extend(recover(type(resources[0]), (), other, commit=True)))
         plans = look(resources, store)
         warnings += preflight(plans, check=False)
         if any(plan.changed for plan in plans):
             _change(plans, store)
         else:
             _record(plans, store)
+        _settle(plans, store)
         store.commit()
     return plans, warnings
 
 
 def _change(plans: t.Sequence[Plan], store: Store) -> None:
     begun = {intent["key"]: intent for intent in store.interrupted() if _goes_on(intent, plans)}
-    intents = [begun.get(plan.resource.key) or _intent(plan, store) for plan in plans if plan.changed]
+    intents = [begun.get(plan.resource.key) or intent_of(plan, store) for plan in plans if plan.changed]
     known = {key: _before(intent) for key, intent in begun.items()}
     before = [known.get(plan.resource.key, plan.resource.observed) for plan in plans]
     store.begin(intents)
@@ -50,7 +51,7 @@ def _change(plans: t.Sequence[Plan], store: Store) -> None:
     except Exception as error:
         left = _roll_back(plans, before)
         for plan, intent in zip((plan for plan in plans if plan.changed), intents):
-            plan.resource.tidy(intent["footprint"])
+            _clean(plan.resource, intent, left)
             _record_again(plan.resource, intent, store)
         store.commit()
         raise NsfleetError(_failure(error, left)) from error
@@ -111,6 +112,15 @@ def _record(plans: t.Sequence[Plan], store: Store) -> None:
                 store.save(plan.resource.key, record)
 
 
+def _settle(plans: t.Sequence[Plan], store: Store) -> None:
+    """Let go of what going back would have needed; if this run is killed meanwhile, the next one goes on with that."""
+    spare = [(plan.resource, plan.resource.spare()) for plan in plans]
+    if any(names for _resource, names in spare):
+        store.begin([])
+    for resource, names in spare:
+        resource.settle(names)
+
+
 # --- going back --------------------------------------------------------------
 
 
@@ -145,13 +155,23 @@ def _restore(resource: Resource, before: Observation, *, interrupted: bool = Fal
     return []
 
 
+def _clean(resource: Resource, intent: State, left: t.Sequence[str]) -> None:
+    """Remove what is left beside an object after going back.
+
+    :param left: what could not be put back, and may still be once somebody has helped.
+    """
+    resource.tidy(intent["footprint"])
+    if not left:
+        resource.settle(resource.spare())
+
+
 def _failure(error: Exception, left: t.Sequence[str]) -> str:
     if left:
         return f"{error}. Not everything could be put back: {'; '.join(left)}"
     return f"{error}. Everything was put back as it was"
 
 
-def _intent(plan: Plan, store: Store) -> State:
+def intent_of(plan: Plan, store: Store) -> State:
     """All that it takes to undo the change after a crash."""
     resource = plan.resource
     record = store.load(resource.key)
@@ -167,32 +187,32 @@ def _intent(plan: Plan, store: Store) -> State:
     }
 
 
-def _recover_whole(kind: type[Resource], store: Store) -> list[str]:
-    """Undo what a killed run left in a domain in which this run has nothing else to do."""
-    warnings = _recover(kind, (), store)
-    store.commit()
-    return warnings
-
-
-def _recover(kind: type[Resource], resources: t.Sequence[Resource], store: Store) -> list[str]:
+def recover(kind: type[Resource], resources: t.Sequence[Resource], store: Store, *, commit: bool = False) -> list[str]:
     """Undo what a killed run left half-way.
 
     If this run has the same to do, the rest is left to it, unless something was half-made. A removal that was cut short
     is finished instead: what it removed cannot be brought back.
+
+    :param resources: what this run is to change in the same domain.
+    :param commit: whether this run has nothing to change there.
     """
     warnings = []
     own = {resource.key: resource.options for resource in resources}
     for intent in reversed(store.interrupted()):
         resource = kind(intent["options"])
         if own.get(intent["key"]) != intent["options"] or _is_half_made(resource, intent):
-            left = _finish(resource) if resource.absent else _undo(resource, intent)
+            left = finish(resource) if resource.absent else _undo(resource, intent)
             _record_again(resource, intent, store)
+            _clean(resource, intent, left)
             warnings.append(
                 f"an earlier run was killed while it changed {resource.target}; "
                 + ("that was finished" if resource.absent else "that was undone")
                 + (f", but for: {'; '.join(left)}" if left else "")
             )
-        resource.tidy(intent["footprint"])
+        else:
+            resource.tidy(intent["footprint"])
+    if commit:
+        store.commit()
     return warnings
 
 
@@ -220,7 +240,12 @@ def _undo(resource: Resource, intent: State) -> list[str]:
     return _restore(resource, _before(intent), interrupted=True)
 
 
-def _finish(resource: Resource) -> list[str]:
+def finish(resource: Resource) -> list[str]:
+    """Remove an object, whole or half-made.
+
+    :param resource: which is to be absent.
+    :returns: what could not be removed, and why.
+    """
     resource.interrupted = True
     try:
         resource.observed = resource.observe({})

@@ -29,7 +29,7 @@ from .._runtime import groups
 from .._runtime import state as states
 from .._runtime.bundle import Bundle
 from .._runtime.mount_options import objection, parse_options
-from .._runtime.spec import PATH, VERSION, Spec
+from .._runtime.spec import PATH, VERSION, Spec, annotate, annotation
 from . import container_live, limits
 from .container_fields import (
     ASKED,
@@ -43,6 +43,9 @@ from .container_fields import (
     wanted_profile,
 )
 from .policy import POLICY
+
+if t.TYPE_CHECKING:
+    from .._runtime.exchange import Exchange
 
 TABLE = Table(
     (
@@ -89,6 +92,7 @@ class Container(Resource):
         self.bundle = Bundle(self.given["name"])
         self._restored: Spec | None = None
         self._started = False
+        self._layer = ""  #: which of the private layers on disk is its own
         self._lacking: set[str] = set()  #: why it cannot have the ids that it is to have
         #: The profile of system calls; empty, which the bundle refuses, where it cannot be had.
         self._profile: Spec | None = None
@@ -168,7 +172,7 @@ class Container(Resource):
         if self.described:
             errors = [
                 *self._check_namespaces(), *self._check_mappings(), *self._check_mounts(), *self._check_nodes(),
-                *limits.check(self.wanted),
+                *limits.check(self.wanted), *self._check_passing(),
             ]  # fmt: skip
             if not self.wanted["command"]:
                 errors.append(OptionError("command", "expected the program to run and its arguments, as a list"))
@@ -234,6 +238,17 @@ class Container(Resource):
                     words = "expected none of a fifo" if each["type"] == "p" else "expected the device's number"
                     yield OptionError(f"device_nodes[{place}].{option}", words)
 
+    def _check_passing(self) -> t.Iterator[OptionError]:
+        if not self.passing:
+            for option in ("stdin", "timeout"):
+                if option in self.given:
+                    yield OptionError(option, "needs detach to be false")
+            return
+        if self.options.get("state") not in (None, "started"):
+            yield OptionError("state", "expected started or absent, since detach is false")
+        if self.wanted["restart_policy"] != "no":
+            yield OptionError("restart_policy", "expected no, since detach is false")
+
     def _group_name(self) -> str:
         return os.path.join(self.wanted["cgroup_parent"], self.name)
 
@@ -250,6 +265,7 @@ class Container(Resource):
         spec["linux"]["cgroupsPath"] = self._group_name()
         if self._profile is not None:
             spec["linux"]["seccomp"] = self._profile
+        annotate(spec, "layer", self._layer if self.wanted["overlay"] == "disk" else "")
         container_live.write_limits(spec, self._limits())
         return spec
 
@@ -265,8 +281,10 @@ class Container(Resource):
         if self.absent:
             described = self.applied or _BUNDLE_FIELDS.read(self._empty_spec())
             bundle.salvage(os.path.join(described["cgroup_parent"], self.name))
-        elif not self.described:
-            self._keep_description(bundle.spec)
+        else:
+            self._layer = annotation(bundle.spec, "layer")
+            if not self.described:
+                self._keep_description(bundle.spec)
         state, known = self._read(bundle)
         # A payload that ended meanwhile was started all the same; its exit code is in the result.
         state["running"] = known.running or self._started
@@ -446,7 +464,7 @@ class Container(Resource):
         soft = [change for change in changes if change not in last and change not in hard]
         if running and hard:
             last = [change for change in last if change.path[0] == "running"]
-            return [self.step(SET, [*hard, *soft, *last], self._restart)]
+            return [self.step(SET, [*hard, *soft, *last], self._replace)]
         steps = []
         if running:
             steps += [self.step(SET, (change,), functools.partial(self.write, change)) for change in soft]
@@ -455,7 +473,7 @@ class Container(Resource):
         return [*steps, *(self.step(SET, (change,), functools.partial(self.write, change)) for change in last)]
 
     def recreate(self, changes: t.Sequence[Change]) -> list[Step]:
-        """Another root file system: what the container wrote into the old one goes with it."""
+        """Another root file system: what the container wrote into the old one goes with it, once the new one runs."""
         return [self.step(SET, changes, self._recreate)]
 
     def write(self, change: Change) -> None:
@@ -496,17 +514,57 @@ class Container(Resource):
 
         lifecycle.stop(self.bundle)
 
-    def _restart(self) -> None:
-        """The old description says how it is to be stopped."""
-        if (self.observed.state or {}).get("running"):
-            self._stop()
-        self._create()
-
     def _recreate(self) -> None:
-        if (self.observed.state or {}).get("running"):
-            self._stop()
-        self.bundle.forget_layer()
-        self._create()
+        self._layer = self.bundle.free_layer()
+        self._replace()
+
+    def _replace(self) -> None:
+        """The old container goes on until it is known that the new one starts, and is stopped as it says itself."""
+        if not (self.observed.state or {}).get("running"):
+            self._create()
+            return
+        goes_on = self.wanted.get("running", True)
+        if goes_on:
+            self._rehearse()
+        self._stop()
+        try:
+            self._configure()
+            if goes_on:
+                self._start()
+        except (NsfleetError, OSError) as error:
+            raise NsfleetError(f"{error}; the container that was stopped for it is started again") from error
+
+    def _rehearse(self) -> None:
+        from .._runtime import rehearsal
+
+        try:
+            rehearsal.rehearse(self.bundle, self.compose())
+        except (NsfleetError, OSError) as error:
+            raise NsfleetError(f"{self.target} could not be started so, and was not stopped: {error}") from error
+
+    @property
+    def passing(self) -> bool:
+        """Whether it is waited for, and removed."""
+        return self.options.get("detach") is False and not self.absent
+
+    def use(self, check: bool) -> State:
+        """Run it to its end."""
+        from . import command_result
+
+        if check:
+            return command_result.not_run("command would have run if not in check mode")
+        self._configure()
+        return command_result.run(self.given, self._run_through, command_result.by_code)
+
+    def _run_through(self, exchange: Exchange) -> tuple[int, bool]:
+        from .._runtime import oneshot
+
+        try:
+            return oneshot.run_container(self.bundle, exchange, self.given.get("timeout"))
+        except PermissionError:
+            raise
+        except OSError as error:
+            raise KernelError(f"run {self.target}", error) from error
 
     def prior(self, before: Observation) -> Resource:
         """The container with the bundle that it had; what the kernel said of it may have been the damage."""
@@ -533,14 +591,24 @@ class Container(Resource):
         """Control groups on the way to its own."""
         described = self.described or not self.observed.exists
         name = self._group_name() if described else self.observed.handle[0].spec["linux"]["cgroupsPath"]
-        return {"groups": groups.dispensable(name)}
+        return {"groups": groups.dispensable(name), "group": name}
 
     def tidy(self, footprint: State) -> None:
         """Drafts of its bundle, its state and the runtime's archive; control groups that nobody needs."""
         from .._runtime import lifecycle
 
         lifecycle.tidy(self.bundle)
+        if "group" in footprint:
+            groups.remove_draft(footprint["group"])
         groups.remove_unused(footprint.get("groups", ()), everything=not self.bundle.exists)
+
+    def spare(self) -> list[str]:
+        """Private layers of the container that it was before, or was to be."""
+        return Bundle(self.name).spare_layers()
+
+    def settle(self, spare: t.Sequence[str]) -> None:
+        """Remove them."""
+        self.bundle.forget_layers(spare)
 
     def mark(self, ours: bool) -> None:
         """A container's bundle is its mark: there is no container of somebody else's."""

@@ -6,9 +6,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
-import datetime
+import functools
 import os
 import posixpath
 import signal
@@ -19,27 +18,19 @@ from .._kernel.path import find_in
 from .._model.errors import KernelError, Missing, OptionError
 from .._model.field import Field, State, Table
 from .._model.names import container_name
-from .._model.quantities import between
 from .._runtime import groups
 from .._runtime import state as states
 from .._runtime.bundle import Bundle
 from .._runtime.spec import Spec, annotation
-from .container_fields import FIELDS
+from .command_result import by_code, not_run, run
+from .container_fields import FIELDS, TALK
 
 if t.TYPE_CHECKING:
     from .._runtime.exchange import Exchange
 
-#: All of the output has to go through the task's result.
-_LARGEST_OUTPUT: t.Final = 64 << 20
 #: Exit code of a command that was killed, and seconds that a container which is being killed may take to be gone.
 _KILLED, _MOMENT = 128 + signal.SIGKILL, 1.0
 _AS_THE_CONTAINER = Table(FIELDS)
-
-
-def _timeout(value: float) -> float:
-    if not value > 0:  # nor what is no number
-        raise ValueError(f"expected more than 0 seconds, got {value:g}")
-    return float(value)
 
 
 def _pattern(value: str) -> str:
@@ -60,11 +51,7 @@ TABLE = Table(
         Field("user", canonical=_same("user")),
         Field("env", "dict", canonical=_same("env")),
         Field("cwd", "path", canonical=_same("cwd")),
-        Field("stdin"),
-        Field("stdin_add_newline", "bool", default=True),
-        Field("strip_empty_ends", "bool", default=True),
-        Field("timeout", "float", canonical=_timeout),
-        Field("output_limit", "int", default=4 << 20, canonical=between(0, _LARGEST_OUTPUT)),
+        *TALK,
         Field("creates", canonical=_pattern),
         Field("removes", canonical=_pattern),
     )
@@ -122,7 +109,7 @@ def act(options: State, check: bool) -> State:
         warnings.append(str(error))
     if target is None or objection or check:
         return _not_run(options, objection, warnings)
-    return _run(options, target)
+    return run(options, functools.partial(_execute, options, target), functools.partial(_failure, target))
 
 
 def _target(name: str) -> Target:
@@ -146,32 +133,10 @@ def _stopped(name: str) -> Missing:
     return Missing(f"name: container {name} does not run; start it with the module container (state: started)")
 
 
-def _not_run(options: State, objection: str, warnings: list[str]) -> State:
-    """What is told of a command that is not run, as the module ansible.builtin.command does."""
+def _not_run(options: State, objection: str, warnings: t.Sequence[str]) -> State:
     decided = "creates" in options or "removes" in options
-    return {
-        "changed": decided and not objection, **({} if decided else {"skipped": True}),
-        "msg": objection or "command would have run if not in check mode",
-        "rc": 0, "stdout": "", "stderr": "", "start": None, "end": None, "delta": None,
-        "timed_out": False, "truncated": False, "warnings": warnings,
-    }  # fmt: skip
-
-
-def _run(options: State, target: Target) -> State:
-    from .._runtime.exchange import Exchange
-
-    exchange = Exchange(_input(options), options["output_limit"])
-    with contextlib.closing(exchange):
-        start = datetime.datetime.now()
-        code, timed_out = _execute(options, target, exchange)
-        end = datetime.datetime.now()
-    failure = _failure(options, target, code, timed_out)
-    return {
-        "changed": True, "failed": bool(failure), "msg": failure, "rc": code,
-        "stdout": _text(exchange.stdout.kept, options), "stderr": _text(exchange.stderr.kept, options),
-        "start": str(start), "end": str(end), "delta": str(end - start),
-        "timed_out": timed_out, "truncated": exchange.stdout.truncated or exchange.stderr.truncated,
-    }  # fmt: skip
+    words = objection or "command would have run if not in check mode"
+    return not_run(words, changed=decided and not objection, skipped=not decided, warnings=warnings)
 
 
 def _execute(options: State, target: Target, exchange: Exchange) -> tuple[int, bool]:
@@ -206,25 +171,10 @@ def _process(options: State, own: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     return wanted
 
 
-def _input(options: State) -> bytes | None:
-    if "stdin" not in options:
-        return None
-    words = options["stdin"] + ("\n" if options["stdin_add_newline"] else "")
-    return t.cast("str", words).encode(errors="surrogateescape")
-
-
-def _text(output: bytearray, options: State) -> str:
-    """Output as text; bytes that are no UTF-8 are shown as ``\\xff``, since a result has to be text."""
-    text = output.decode(errors="backslashreplace")
-    return text.rstrip("\r\n") if options["strip_empty_ends"] else text
-
-
-def _failure(options: State, target: Target, code: int, timed_out: bool) -> str:
-    if timed_out:
-        return f"the command did not end within {options['timeout']:g} s and was killed, with all that it had started"
+def _failure(target: Target, code: int) -> str:
     if _ended(target.first, code):
         return f"container {target.bundle.name} ended while the command ran in it"
-    return "non-zero return code" if code else ""
+    return by_code(code)
 
 
 def _ended(first: states.Process, code: int) -> bool:

@@ -182,6 +182,12 @@ def _sysctls(values: t.Mapping[str, t.Any]) -> State:
     return {str(name): canonical_value(value) for name, value in values.items()}
 
 
+def _timeout(value: float) -> float:
+    if not value > 0:  # nor what is no number
+        raise ValueError(f"expected more than 0 seconds, got {value:g}")
+    return float(value)
+
+
 def _seconds(value: float) -> float:
     if value < 0:
         raise ValueError(f"expected 0 or more seconds, got {value:g}")
@@ -577,11 +583,25 @@ FIELDS: t.Final = (
     Field("labels", "dict", canonical=_words, revert=None, read=_read_labels, write=_write_labels),
 )  # fmt: skip
 
+#: All of the output has to go through the task's result.
+_LARGEST_OUTPUT: t.Final = 64 << 20
+
+#: How a program that is waited for is talked to.
+TALK: t.Final = (
+    Field("stdin", stateful=False),
+    Field("stdin_add_newline", "bool", default=True, stateful=False),
+    Field("strip_empty_ends", "bool", default=True, stateful=False),
+    Field("timeout", "float", canonical=_timeout, stateful=False),
+    Field("output_limit", "int", default=4 << 20, canonical=between(0, _LARGEST_OUTPUT), stateful=False),
+)
+
 #: Options that only say how to work, or that others are computed from.
 ASKED: t.Final = (
     Field("name", required=True, canonical=container_name, stateful=False),
     Field("cap_add", "list", elements="str", canonical=capability_names, stateful=False),
     Field("cap_drop", "list", elements="str", canonical=capability_names, stateful=False),
+    Field("detach", "bool", default=True, stateful=False),
+    *TALK,
 )
 
 

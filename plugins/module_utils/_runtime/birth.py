@@ -200,11 +200,8 @@ class Birth(abc.ABC):
             told = self._begin(pid, listen, say)
             if told != init.READY:
                 raise NsfleetError(told.decode() or "the first process died")
-            if self.setup.gate is not None:
-                return pid
-            told = self._go_on(pid, listen, say)
-            if told:
-                raise NsfleetError(not_executed(told, self.process["args"]))
+            if self.setup.gate is None:
+                self._execute(pid, listen, say)
         except (OSError, NsfleetError):
             process.send_signal(pid, process.start_time(pid), signal.SIGKILL)
             os.waitpid(pid, 0)
@@ -223,6 +220,12 @@ class Birth(abc.ABC):
         if not (told or self._entered) and self.birthplace is not None:
             raise BornDead("the first process died")
         return told
+
+    def _execute(self, pid: int, listen: int, say: int) -> None:
+        """Let the new process become the payload."""
+        told = self._go_on(pid, listen, say)
+        if told:
+            raise NsfleetError(not_executed(told, self.process["args"]))
 
     def _go_on(self, pid: int, listen: int, say: int) -> bytes:
         """Let the new process go on, do what it asks for meanwhile, and hear what it says after that."""

@@ -7,7 +7,7 @@
 /var/lib/nsfleet/containers/NAME/   mode 0700: nobody reaches what is inside but root
     config.json                     the OCI bundle's description
     rootfs/                         empty; the place in which the root is put together, seen by the container only
-    upper/ work/                    its private layer, if it has one on disk
+    upper*/ work*/                  its private layer, if it has one on disk; its description says which is its own
     log                             standard output and standard error
     monitor.log                     what its monitor has to say
 """
@@ -21,7 +21,7 @@ import typing as t
 
 from .._kernel import files
 from .._model.errors import NsfleetError
-from .spec import Spec, annotation, fixed
+from .spec import Spec, annotation, fixed, layer
 
 DIRECTORY: t.Final = "/var/lib/nsfleet/containers"
 #: What containers share: the runtime's archive, compiled filters of system calls.
@@ -97,23 +97,40 @@ class Bundle:
         os.makedirs(self.stage, mode=0o700, exist_ok=True)
         for folder in (os.path.dirname(DIRECTORY), DIRECTORY, self.directory):
             os.chmod(folder, 0o700)
-        if annotation(spec, "overlay") == "disk":
-            for name in ("upper", "work"):
-                os.makedirs(os.path.join(self.directory, name), mode=0o755, exist_ok=True)
+        for name in _layer(spec):
+            os.makedirs(os.path.join(self.directory, name), mode=0o755, exist_ok=True)
         files.write_whole(self.config, json.dumps(spec, indent=2, sort_keys=True) + "\n")
         self._spec = spec
 
-    def forget_layer(self) -> None:
-        """Remove the private layer."""
-        for name in ("upper", "work"):
+    def free_layer(self) -> str:
+        """What a description says of a private layer that there is not yet: the end of its directories' names."""
+        there = self._layers()
+        endings = ("", *(f".{number}" for number in range(2, len(there) + 3)))
+        return next(ending for ending in endings if f"upper{ending}" not in there)
+
+    def spare_layers(self) -> list[str]:
+        """Directories of private layers that are not its own: they are of descriptions that it had, or was to have."""
+        own = _layer(self.spec) if self.exists else ()
+        return [name for name in self._layers() if name not in own]
+
+    def forget_layers(self, names_: t.Iterable[str]) -> None:
+        """Remove such directories."""
+        for name in names_:
             files.remove_tree(os.path.join(self.directory, name))
+
+    def _layers(self) -> list[str]:
+        return [name for name in files.list_directory(self.directory) if name.startswith(("upper", "work"))]
 
     def remove(self) -> None:
         """Remove the container from disk. Its root file system is not part of it and stays."""
-        self.forget_layer()
+        self.forget_layers(self._layers())
         for name in (self.log, self.config, os.path.join(self.directory, "monitor.log")):
             files.remove(name)
         files.remove_empty(self.stage)
+
+
+def _layer(spec: Spec) -> t.Sequence[str]:
+    return layer(spec) if annotation(spec, "overlay") == "disk" else ()
 
 
 def _is_description(spec: t.Any) -> bool:

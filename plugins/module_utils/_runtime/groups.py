@@ -22,6 +22,10 @@ _ALWAYS = ("cpu", "cpuacct", "devices", "freezer", "memory", "pids")
 #: What others expect to find numbers of, besides.
 _COUNTED = ("cpuset", "hugetlb", "io")
 _MONITORS = "monitors"
+#: What follows the name of a container's group in that of one like it; no container's name has it.
+_DRAFT = "~draft"
+#: Files for what only one group can have.
+_EXCLUSIVE = ("cpuset.cpus.exclusive", "cpuset.cpus.partition")
 _FIELD = "linux.cgroupsPath"
 #: Annotation that names slice and scope of systemd.
 _SCOPE = "scope"
@@ -262,6 +266,29 @@ def remove(spec: Spec, host: Host | None = None) -> None:
         from .._cgroup import systemd
 
         systemd.stop_scope(annotation(spec, _SCOPE).partition(":")[2])
+
+
+def draft(spec: Spec) -> Spec:
+    """A description with a group of its own beside the container's, for a container that is only tried out."""
+    linux = {**spec["linux"], "cgroupsPath": spec["linux"]["cgroupsPath"] + _DRAFT}
+    unified = (linux.get("resources") or {}).get("unified") or {}
+    if unified:
+        shared = {file: text for file, text in unified.items() if file not in _EXCLUSIVE}
+        linux["resources"] = {**linux["resources"], "unified": shared}
+    return {**spec, "linux": linux}
+
+
+def remove_draft(name: str) -> None:
+    """Remove the group of a container that was tried out, with its process; by its name it is ours, half-made or whole.
+
+    :param name: of the container's own group.
+    :raises NsfleetError: the process cannot be killed.
+    """
+    group = Group(name + _DRAFT)
+    if group.exists:
+        group.kill()
+    if group.hierarchies:
+        group.remove()
 
 
 def monitors() -> Group:

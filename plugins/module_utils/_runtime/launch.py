@@ -16,7 +16,7 @@ from . import devices, hooks, init, payload, seccomp, usernamespace, users
 from .birth import Birth
 from .mount_options import PROPAGATIONS
 from .mounts import prepare_mount
-from .spec import NAMESPACE_KINDS, Spec, Told, annotation, has_root, shares_mounts
+from .spec import NAMESPACE_KINDS, Spec, Told, annotation, has_root, layer, shares_mounts
 
 if t.TYPE_CHECKING:
     import socket
@@ -289,16 +289,20 @@ class Launch(Birth):
         lower = os.path.join(stage, "lower")
         os.mkdir(lower)
         mount_api.attach(tree, os.open(lower, os.O_PATH | os.O_CLOEXEC))
+        names = ("upper", "work") if where == "tmpfs" else layer(self.spec)
         base = stage if where == "tmpfs" else self.place.directory
-        options: dict[str, str | None] = {"lowerdir": f"/proc/self/fd/{tree}"}
-        for name in ("upper", "work"):
-            folder = os.path.join(base, name)
+        options: dict[str, str | None] = {**self._below_layer(tree)}
+        for option, folder in zip(("upperdir", "workdir"), (os.path.join(base, name) for name in names)):
             if where == "tmpfs":
                 os.mkdir(folder, 0o755)
-            options[f"{name}dir"] = f"/proc/self/fd/{os.open(folder, os.O_PATH | os.O_CLOEXEC)}"
+            options[option] = _by_descriptor(folder)
         if any(self.mappings):
-            os.chown(os.path.join(base, "upper"), self._on_host("uid", 0), self._on_host("gid", 0))
+            os.chown(os.path.join(base, names[0]), self._on_host("uid", 0), self._on_host("gid", 0))
         return mount_api.new_filesystem("overlay", options.items())
+
+    def _below_layer(self, tree: int) -> dict[str, str]:
+        """Options of overlayfs that say what the layer is put on."""
+        return {"lowerdir": f"/proc/self/fd/{tree}"}
 
     def _make_nodes(self) -> None:
         """Nodes of devices, which nobody in a user namespace may make."""
@@ -310,3 +314,8 @@ class Launch(Birth):
             for device in self.setup.devices or ()
         ]
         self.setup.nodes = devices.make_outside(mapped, os.open(folder, os.O_PATH | os.O_CLOEXEC))
+
+
+def _by_descriptor(folder: str) -> str:
+    """A path of a directory without any characters that would have to be quoted; it stays open."""
+    return f"/proc/self/fd/{os.open(folder, os.O_PATH | os.O_CLOEXEC)}"

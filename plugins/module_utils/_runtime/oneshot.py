@@ -2,11 +2,11 @@
 # Copyright (c) 2026, the nsfleet.linux authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One command in a running container, from its start to its end, with all that it starts in sight.
+"""One program from its start to its end, with all that it starts in sight: in a running container, or as a container.
 
-The command is born into a control group of its own below the container's. Limits of the container hold there, too, and
-whatever the command starts is found there, in whichever session, process group or namespace it hides: so it can be
-killed as a whole. Only a payload that may change control groups itself can leave it.
+A command in a container is born into a control group of its own below the container's. Limits of the container hold
+there, too, and whatever the command starts is found there, in whichever session, process group or namespace it hides:
+so it can be killed as a whole. Only a payload that may change control groups itself can leave it.
 """
 
 from __future__ import annotations
@@ -103,6 +103,23 @@ def run(
         return _accompany(pid, group, exchange, timeout)
     finally:
         group.release()
+
+
+def run_container(bundle: Bundle, exchange: Exchange, timeout: float | None) -> tuple[int, bool]:
+    """Run a container to its end, without a monitor; its output is in ``exchange`` then, which the caller closes.
+
+    :param timeout: seconds after which all of it is killed; ``None``: as long as it takes.
+    :returns: exit code of its first process, and whether it was killed after ``timeout``, as :func:`run`.
+    :raises NsfleetError: it could not be started, or not be killed.
+    :raises OSError: this host cannot.
+    """
+    from .launch import Launch  # which joining a container does not need
+
+    group = groups.make(bundle.spec)
+    state = told(bundle.spec, bundle.name, bundle.directory, "creating")
+    pid = Launch(bundle, group, exchange.standard, state).start()
+    exchange.begin()
+    return _accompany(pid, group, exchange, timeout)
 
 
 def _accompany(pid: int, group: Group, exchange: Exchange, timeout: float | None) -> tuple[int, bool]:

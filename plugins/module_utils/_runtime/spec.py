@@ -58,7 +58,7 @@ MOUNTS: t.Final = (
 )  # fmt: skip
 
 #: Annotations of ours that say how a container is started.
-FIXED_NOTES: t.Final = ("overlay", "idmap", "user", "groups")
+FIXED_NOTES: t.Final = ("overlay", "layer", "idmap", "user", "groups")
 
 
 def fixed(spec: Spec) -> Spec:
@@ -111,6 +111,15 @@ def shares_mounts(spec: t.Mapping[str, t.Any]) -> bool:
 def has_root(spec: t.Mapping[str, t.Any]) -> bool:
     """Whether a container has a root of its own, and does not stay in that of a mount namespace of others."""
     return not shares_mounts(spec) or (spec.get("root") or {}).get("path", "/") != "/"
+
+
+def layer(spec: Spec) -> tuple[str, str]:
+    """Names of the directories of a container's private layer on disk (overlayfs: upper and work), in its bundle.
+
+    The description says which layer is its own, so that another description can have another one meanwhile.
+    """
+    ending = annotation(spec, "layer")
+    return f"upper{ending}", f"work{ending}"
 
 
 def annotation(spec: Spec, name: str) -> str:
