@@ -11,7 +11,6 @@ import sys
 import typing as t
 
 import pytest
-from ansible_collections.nsfleet.linux.plugins.module_utils._runtime import archive
 
 PLUGINS = pathlib.Path(__file__).parents[2] / "plugins"
 UTILS = PLUGINS / "module_utils"
@@ -121,25 +120,6 @@ def test_the_oldest_python_reads_it(path: pathlib.Path) -> None:
     annotated = any(isinstance(node, ast.ImportFrom) and node.module == "__future__" for node in tree.body)
     assert annotated or not ast.unparse(tree).count("def "), "annotations are to be read by nobody at run time"
     assert not any(isinstance(node, ast.Match) for node in ast.walk(tree))
-
-
-def sent_with(path: pathlib.Path, found: set[pathlib.Path]) -> set[pathlib.Path]:
-    """The files that Ansible sends with a file: what it sees imported, wherever in the file that stands."""
-    if path in found or not path.exists():
-        return found
-    found.add(path)
-    for node in ast.walk(tree_of(path)):
-        if isinstance(node, ast.ImportFrom):
-            base = path.parents[node.level - 1] if node.level else UTILS
-            base = base.joinpath(*(node.module or "").removeprefix(PACKAGE).split("."))
-            for place in (base, *(base / alias.name for alias in node.names)):
-                sent_with(place.with_suffix(".py"), found)
-    return found
-
-
-def test_ansible_sends_all_that_a_monitor_needs() -> None:
-    needed = {UTILS / f"{each.replace('.', '/')}.py" for each in (*archive.MONITOR, archive.PROGRAM)}
-    assert needed - sent_with(PLUGINS / "modules/container.py", set()) == set()
 
 
 def test_the_rule_can_fail(monkeypatch: pytest.MonkeyPatch) -> None:

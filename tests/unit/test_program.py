@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import math
 import pathlib
@@ -18,13 +19,18 @@ import zipfile
 
 import pytest
 from ansible_collections.nsfleet.linux.plugins.module_utils._runtime import archive
-from ansible_collections.nsfleet.linux.plugins.module_utils._runtime.standins import json as light_json
-from ansible_collections.nsfleet.linux.plugins.module_utils._runtime.standins import re as light_re
-from ansible_collections.nsfleet.linux.plugins.module_utils._runtime.standins import signal as light_signal
-from ansible_collections.nsfleet.linux.plugins.module_utils._runtime.standins import typing as light_typing
+from ansible_collections.nsfleet.linux.plugins.module_utils._runtime.standins import (
+    light_json,
+    light_re,
+    light_signal,
+    light_typing,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 
+PLUGINS = pathlib.Path(__file__).parents[2] / "plugins"
+UTILS = PLUGINS / "module_utils"
+PACKAGE = "ansible_collections.nsfleet.linux.plugins.module_utils"
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
     lambda inside: st.lists(inside) | st.dictionaries(st.text(), inside),
@@ -40,6 +46,25 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
 
 
 # --- the archive ---------------------------------------------------------------------------------
+
+
+def sent_with(path: pathlib.Path, found: set[pathlib.Path]) -> set[pathlib.Path]:
+    """The files that Ansible sends with a file: what it sees imported, wherever in the file that stands."""
+    if path in found or not path.exists():
+        return found
+    found.add(path)
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom):
+            base = path.parents[node.level - 1] if node.level else UTILS
+            base = base.joinpath(*(node.module or "").removeprefix(PACKAGE).split("."))
+            for place in (base, *(base / alias.name for alias in node.names)):
+                sent_with(place.with_suffix(".py"), found)
+    return found
+
+
+def test_ansible_sends_all_that_a_monitor_needs() -> None:
+    needed = {UTILS / f"{each.replace('.', '/')}.py" for each in (*archive.MONITOR, archive.PROGRAM)}
+    assert needed - sent_with(PLUGINS / "modules/container.py", set()) == set()
 
 
 def test_another_version_of_python_finds_the_sources(program: pathlib.Path, tmp_path: pathlib.Path) -> None:
@@ -154,7 +179,7 @@ def test_what_is_no_json_is_refused_in_the_same_words(text: str) -> None:
 def test_what_is_no_json_is_refused_where_the_library_was_not_imported_yet(program: pathlib.Path, text: str) -> None:
     code = (
         "import sys; sys.path.insert(0, sys.argv[1])\n"
-        "from nsrun._runtime.standins import json\n"
+        "from nsrun._runtime.standins import light_json as json\n"
         "assert 'json' not in sys.modules\n"
         "try: json.loads(sys.argv[2])\n"
         "except ValueError as error: print(error)"

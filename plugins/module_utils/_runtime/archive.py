@@ -34,10 +34,7 @@ if t.TYPE_CHECKING:
 
     # Ansible sends with a task what it sees imported, wherever it stands.
     from . import program
-    from .standins import json as light_json
-    from .standins import re as light_re
-    from .standins import signal as light_signal
-    from .standins import typing as light_typing
+    from .standins import light_json, light_re, light_signal, light_typing
 
 __all__ = [
     "MONITOR", "PROGRAM", "build", "install", "light_json", "light_re", "light_signal", "light_typing", "program",
@@ -92,10 +89,10 @@ MONITOR: t.Final = (
     "_runtime.seccomp",
     "_runtime.seccomp_listener",
     "_runtime.spec",
-    "_runtime.standins.json",
-    "_runtime.standins.re",
-    "_runtime.standins.signal",
-    "_runtime.standins.typing",
+    "_runtime.standins.light_json",
+    "_runtime.standins.light_re",
+    "_runtime.standins.light_signal",
+    "_runtime.standins.light_typing",
     "_runtime.state",
     "_runtime.stub",
     "_runtime.usernamespace",
@@ -164,9 +161,10 @@ def _light(name: str, source: str) -> str:
 
     def replaced(match: re.Match[str]) -> str:
         indent, library, alias = match.groups(default="")
-        if name == f"{_STANDINS}{library}.py":
+        if name == f"{_STANDINS}light_{library}.py":
             return match[0]
-        return f"{indent}from {_NAME}.{_STANDINS[:-1].replace('/', '.')} import {library}{alias}"
+        place = f"{_NAME}.{_STANDINS[:-1].replace('/', '.')}"
+        return f"{indent}from {place} import light_{library}{alias or f' as {library}'}"
 
     return _REPLACED.sub(replaced, source)
 
