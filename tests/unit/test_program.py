@@ -129,7 +129,7 @@ def test_a_named_tuple_is_what_the_library_makes(values: tuple[t.Any, ...], name
     assert repr(ours) == repr(theirs).replace("Library", "Light")
     assert ours._replace(size=9) == theirs._replace(size=9)
     assert Light._make(ours) == ours
-    assert type(Light._make(ours)) is Light
+    assert isinstance(Light._make(ours), Light)
     assert Light._fields == Library._fields
     assert Light._field_defaults == Library._field_defaults
     assert isinstance(ours, tuple)
