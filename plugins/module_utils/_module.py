@@ -13,6 +13,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ._code import finder  # before all that follows: it makes further imports cheaper
 from ._model.errors import InvalidOptions, NsfleetError
+from ._model.resource import Passing
 from ._plan.engine import Outcome, converge
 
 if t.TYPE_CHECKING:
@@ -31,12 +32,12 @@ def run(kind: type[Resource]) -> None:
     module = AnsibleModule(argument_spec=kind.table.arguments(), supports_check_mode=True, **kind.table.rules)
     with _errors_for_people(module):
         resource = kind(module.params)
-        if resource.passing:
+        if isinstance(resource, Passing) and resource.passing:
             from ._plan.passing import pass_by
 
             _exit(module, pass_by(resource, check=module.check_mode))
         outcome = converge([resource], check=module.check_mode)
-    if outcome.changed and not module.check_mode:
+    if outcome.written:
         _settle_code()
     for warning in outcome.warnings:
         module.warn(warning)

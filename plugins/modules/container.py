@@ -29,6 +29,7 @@ extends_documentation_fragment:
   - nsfleet.linux._attributes
   - nsfleet.linux._policy
   - nsfleet.linux._limits
+  - nsfleet.linux._talk
 options:
   name:
     description:
@@ -374,34 +375,12 @@ options:
         exit code is not 0 or O(timeout) passes.
       - Such a task changes something on every run, and is skipped in check mode. There must be no container of this
         name yet, O(state) is V(started), and O(restart_policy) is V(no).
+      - O(stdin), O(stdin_add_newline), O(strip_empty_ends), O(timeout) and O(output_limit) are about such a task; with
+        V(true), O(stdin) and O(timeout) are refused.
       - If the task itself is killed, the program goes on until the next task of this module on the host, of whichever
         container, which ends and removes it.
     type: bool
     default: true
-  stdin:
-    description:
-      - What the program reads from its standard input. Without it, there is nothing to be read. Only with
-        O(detach=false).
-    type: str
-  stdin_add_newline:
-    description: Whether a newline is put at the end of O(stdin).
-    type: bool
-    default: true
-  strip_empty_ends:
-    description: Whether empty lines at the end of RV(stdout) and RV(stderr) are taken away.
-    type: bool
-    default: true
-  timeout:
-    description:
-      - Seconds that the program may take once it runs. Then it is killed, and everything that it started. Only with
-        O(detach=false).
-    type: float
-  output_limit:
-    description:
-      - How many bytes of standard output, and how many of standard error, are kept; at most 67108864. What comes after
-        them is read and thrown away, and RV(truncated) says so. Only of use with O(detach=false).
-    type: int
-    default: 4194304
   labels:
     description: Notes of your own, kept as annotations in the bundle.
     type: dict

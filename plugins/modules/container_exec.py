@@ -22,6 +22,7 @@ author:
   - The nsfleet.linux authors (@nsfleet)
 extends_documentation_fragment:
   - nsfleet.linux._attributes.ACTION
+  - nsfleet.linux._talk
 options:
   name:
     description: Name of the container.
@@ -45,30 +46,6 @@ options:
   cwd:
     description: Directory that the program starts in. The default is that of the container's own program.
     type: path
-  stdin:
-    description: What the program reads from its standard input. Without it, there is nothing to be read.
-    type: str
-  stdin_add_newline:
-    description: Whether a newline is put at the end of O(stdin).
-    type: bool
-    default: true
-  strip_empty_ends:
-    description: Whether empty lines at the end of RV(stdout) and RV(stderr) are taken away.
-    type: bool
-    default: true
-  timeout:
-    description:
-      - Seconds that the program may take once it runs. Then it is killed, and everything that it started, in whichever
-        session, process group or namespace that is.
-      - This is done by a control group of the command's own below the container's. So it does not reach what leaves
-        that group, which takes a container that may write to control groups.
-    type: float
-  output_limit:
-    description:
-      - How many bytes of standard output, and how many of standard error, are kept; at most 67108864. What comes after
-        them is read and thrown away, and RV(truncated) says so.
-    type: int
-    default: 4194304
   creates:
     description:
       - Path in the container, or pattern such as V(/run/*.pid). If there is one, the command is not run. A relative one
@@ -78,6 +55,8 @@ options:
     description: Path in the container, or pattern. If there is none, the command is not run.
     type: str
 notes:
+  - What O(timeout) kills is in a control group of the command's own below the container's. So it does not reach what
+    leaves that group, which takes a container that may write to control groups.
   - What the program leaves running when it ends by itself is not waited for, even if it keeps the output open. It goes
     on as any other process of the container.
   - If the task itself is killed, the program goes on in the container.

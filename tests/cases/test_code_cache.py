@@ -77,6 +77,13 @@ def test_it_is_there_as_long_as_there_is_an_object_and_written_only_by_changes(p
     assert not os.path.exists("/run/nsfleet")
 
 
+def test_it_goes_though_somebody_else_removed_the_last_object(play: t.Callable[..., str]) -> None:
+    play({})
+    world.sh("ip netns delete case")
+    assert "changed=0" in play({"state": "absent"})
+    assert not os.path.exists("/run/nsfleet")
+
+
 def test_it_is_what_a_task_executes(play: t.Callable[..., str]) -> None:
     play({})
     put_strange_code()

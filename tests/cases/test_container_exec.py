@@ -15,7 +15,8 @@ import typing as t
 import pytest
 from ansible_collections.nsfleet.linux.plugins.module_utils._resources.container_exec import TABLE
 from support import laws, world
-from support.invoke import Result, Run, invoke
+from support.invoke import invoke
+from support.program import Waited
 
 BASE: dict[str, t.Any] = {
     "name": "case", "rootfs": "/", "overlay": "tmpfs", "command": ["/bin/sleep", "7777"], "stop_signal": "KILL",
@@ -42,26 +43,8 @@ def first(clean_host: None) -> t.Iterator[int]:
     laws.run("container", {"name": "case", "state": "absent"})
 
 
-def run(*command: str, **options: t.Any) -> Result:
-    """A command in the container, whatever comes of it."""
-    before = world.snapshot()
-    result = invoke("container_exec", {"name": "case", "command": list(command), **options})
-    assert "Traceback" not in str(result), result
-    assert world.difference(before, world.snapshot()) == [], "the command left a control group, or changed the host"
-    return result
-
-
-def told(script: str, **options: t.Any) -> str:
-    """What a script prints that is to succeed."""
-    result = run("/bin/sh", "-c", script, **options)
-    assert not result.failed, result
-    assert result.changed
-    return str(result["stdout"])
-
-
-def start(*command: str, **options: t.Any) -> Run:
-    """A command that goes on meanwhile."""
-    return Run("container_exec", {"name": "case", "command": list(command), **options})
+WAITED = Waited("container_exec", {"name": "case"})
+run, told, start = WAITED.run, WAITED.told, WAITED.start
 
 
 def sleeping(seconds: int) -> list[int]:

@@ -12,31 +12,14 @@ import typing as t
 
 import pytest
 from support import laws, world
-from support.invoke import Result, Run, invoke
+from support.invoke import invoke
+from support.program import Waited
 
 BASE: dict[str, t.Any] = {"name": "case", "rootfs": "/", "overlay": "tmpfs", "detach": False}
 
 
-def run(*command: str, **options: t.Any) -> Result:
-    """A container from its beginning to its end, whatever comes of it; nothing of it is left."""
-    before = world.snapshot()
-    result = invoke("container", {**BASE, "command": list(command), **options})
-    assert "Traceback" not in str(result), result
-    assert world.difference(before, world.snapshot()) == [], "something of the container is left"
-    return result
-
-
-def told(script: str, **options: t.Any) -> str:
-    """What a script prints that is to succeed."""
-    result = run("/bin/sh", "-c", script, **options)
-    assert not result.failed, result
-    assert result.changed
-    return str(result["stdout"])
-
-
-def start(*command: str, **options: t.Any) -> Run:
-    """A container that goes on meanwhile."""
-    return Run("container", {**BASE, "command": list(command), **options})
+WAITED = Waited("container", BASE)
+run, told, start = WAITED.run, WAITED.told, WAITED.start
 
 
 def sleeping(seconds: int) -> list[int]:

@@ -13,7 +13,7 @@ import pytest
 import yaml
 from ansible_collections.nsfleet.linux.plugins.module_utils import _module
 from ansible_collections.nsfleet.linux.plugins.module_utils._model.field import Table
-from ansible_collections.nsfleet.linux.plugins.module_utils._model.resource import Resource
+from ansible_collections.nsfleet.linux.plugins.module_utils._model.resource import Passing
 from ansible_collections.nsfleet.linux.plugins.module_utils._resources.command_result import not_run
 
 PLUGINS = pathlib.Path(__file__).parents[2] / "plugins"
@@ -46,7 +46,7 @@ class Module:
     def _run(self, kind: t.Any) -> None:
         self.table: Table = kind.table
         self.results = {"plan", kind.kind}
-        if kind.use is not Resource.use:
+        if issubclass(kind, Passing):
             self.results |= {*not_run(""), *ADDED} - OF_EVERY_RESULT
 
     def _run_info(self, table: Table, gather: t.Callable[[Options], Options]) -> None:

@@ -201,4 +201,4 @@ def test_json_of_bytes_and_of_what_has_none() -> None:
 def test_the_other_stand_ins_have_what_the_libraries_have() -> None:
     numbers = {name: value for name, value in vars(signal).items() if name.startswith("SIG")}
     assert {name: int(getattr(light_signal, name)) for name in numbers} == {n: int(v) for n, v in numbers.items()}
-    assert light_re.fullmatch("a+", "aa")  # type: ignore[operator]
+    assert light_re.fullmatch("a+", "aa")

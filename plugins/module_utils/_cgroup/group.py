@@ -392,10 +392,8 @@ class Group:
 
         :returns: a descriptor; ``None`` if the group is in no hierarchy of version 2.
         """
-        for place in self.places:
-            if place.version == 2:
-                return os.open(place.directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-        return None
+        unified = [place for place in self.places if place.version == 2]
+        return os.open(unified[0].directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC) if unified else None
 
     def enter(self, pid: int, places: t.Iterable[Place] | None = None) -> bool:
         """Move a process into the group.
@@ -408,11 +406,10 @@ class Group:
         return all(self._move(place, pid) for place in (self.places if places is None else places))
 
     def _move(self, place: Place, pid: int) -> bool:
+        file = "cgroup.procs" if pid or place.version == 2 else ITSELF
         for attempt in range(_ATTEMPTS):
             try:
-                self.tree.write(
-                    f"{place.directory}/{'cgroup.procs' if pid or place.version == 2 else ITSELF}", str(pid)
-                )
+                self.tree.write(f"{place.directory}/{file}", str(pid))
                 return True
             except OSError as error:
                 if error.errno == errno.ESRCH:

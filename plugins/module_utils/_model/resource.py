@@ -216,19 +216,6 @@ class Resource(abc.ABC):
         """
         del footprint  # most kinds leave nothing there
 
-    @property
-    def passing(self) -> bool:
-        """Whether the object is to be there during the task only, for what comes of it."""
-        return False
-
-    def use(self, check: bool) -> State:
-        """Make such an object, and wait for what comes of it.
-
-        :param check: only say that this would be done.
-        :returns: what the module returns.
-        """
-        raise NotImplementedError(f"{self.kind} is nothing that is there during a task only ({check})")
-
     def spare(self) -> list[str]:
         """Names of what is only there for going back, and of what was made and is not used since somebody went back."""
         return []
@@ -304,3 +291,20 @@ def flatten(table: Table, wanted: State, path: Path = ()) -> t.Iterator[Change]:
                 yield Change((*here, Key(key)), field, None, item)
         else:
             yield Change(here, field, None, value)
+
+
+class Passing(Resource):
+    """A kind whose objects can be there during one task only, for what comes of them."""
+
+    @property
+    @abc.abstractmethod
+    def passing(self) -> bool:
+        """Whether this one is."""
+
+    @abc.abstractmethod
+    def use(self, check: bool) -> State:
+        """Make it, and wait for what comes of it.
+
+        :param check: only say that this would be done.
+        :returns: what the module returns.
+        """

@@ -26,6 +26,7 @@ class Outcome(t.NamedTuple):
 
     plans: tuple[Plan, ...]
     warnings: tuple[str, ...] = ()
+    written: bool = False  #: whether anything was written, be it only a record
 
     @property
     def changed(self) -> bool:
@@ -43,13 +44,14 @@ def converge(resources: t.Sequence[Resource], *, check: bool) -> Outcome:
     """
     store = Store(resources[0].domain, resources[0].kind, resources[0].root)
     plans, warnings = _consider(resources, store, check)
-    if not check and not _settled(plans, store):
+    written = not check and not _settled(plans, store)
+    if written:
         from .transaction import transact
 
         plans, more = transact(resources, store)
         warnings += more
     advice = [words for plan in plans for words in plan.resource.advice()]
-    return Outcome(tuple(plans), (*warnings, *_drift_warnings(plans), *advice))
+    return Outcome(tuple(plans), (*warnings, *_drift_warnings(plans), *advice), written)
 
 
 def _consider(resources: t.Sequence[Resource], store: Store, check: bool) -> tuple[list[Plan], list[str]]:

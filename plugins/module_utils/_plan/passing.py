@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from .._model.errors import NsfleetError, OptionError
 from .._model.field import State
-from .._model.resource import Resource
+from .._model.resource import Passing
 from .engine import look, preflight
 from .plan import Plan
 from .store import Store
 from .transaction import finish, intent_of, recover
 
 
-def pass_by(resource: Resource, *, check: bool) -> State:
+def pass_by(resource: Passing, *, check: bool) -> State:
     """Make an object, use it and remove it.
 
     The journal has its removal from the beginning: of a run that is killed, the next one does what is left of that.
@@ -38,7 +38,7 @@ def pass_by(resource: Resource, *, check: bool) -> State:
         return {**_use(resource, store), "warnings": warnings}
 
 
-def _consider(resource: Resource, store: Store, check: bool) -> list[str]:
+def _consider(resource: Passing, store: Store, check: bool) -> list[str]:
     plans = look((resource,), store)
     if resource.observed.exists:
         words = f"there is a {resource.target} that was not made for this task; choose a name that nothing else has"
@@ -46,7 +46,7 @@ def _consider(resource: Resource, store: Store, check: bool) -> list[str]:
     return preflight(plans, check)
 
 
-def _use(resource: Resource, store: Store) -> State:
+def _use(resource: Passing, store: Store) -> State:
     gone = type(resource)({**resource.options, "state": "absent"})
     intent = {**intent_of(Plan(resource, (), None), store), "options": dict(gone.options)}
     store.begin([intent])

@@ -24,7 +24,7 @@ from .._kernel import netns
 from .._kernel.sysctl import namespace_of
 from .._model.errors import InvalidOptions, KernelError, Missing, NsfleetError, OptionError
 from .._model.field import LIVE, RESTART, Field, State, Table
-from .._model.resource import CREATE, DELETE, SET, Change, Observation, Resource, Step, flatten
+from .._model.resource import CREATE, DELETE, SET, Change, Observation, Passing, Resource, Step, flatten
 from .._runtime import groups
 from .._runtime import state as states
 from .._runtime.bundle import Bundle
@@ -80,7 +80,7 @@ _NEEDS_PRIVATE_MOUNTS = (
 _MOST_RANGES = 340
 
 
-class Container(Resource):
+class Container(Passing):
     """A container."""
 
     kind = "container"
@@ -346,7 +346,7 @@ class Container(Resource):
     # --- preflight ---------------------------------------------------------------
 
     def preflight(self, steps: t.Sequence[Step]) -> t.Iterable[Exception]:
-        """Root file system, sources of mounts, namespaces, the program; where there is something to do, the rest."""
+        """Root file system, sources of mounts, namespaces, the program, limits."""
         if self.absent:
             return
         if not self.described and not self.observed.exists:
@@ -357,8 +357,6 @@ class Container(Resource):
         yield from (Missing(words) for words in sorted(self._lacking))
         yield from self._missing_files()
         yield from self._missing_namespaces()
-        if not steps:
-            return
         yield from self._cannot_filter()
         group = Group(self._group_name())
         yield from self._group_of_others(group)

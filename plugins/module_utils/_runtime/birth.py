@@ -116,13 +116,14 @@ class Birth(abc.ABC):
         Into a group of version 2 it is born, unless who gives birth has no right to it by then, since it joined a user
         namespace, or does not see it, since it joined a control group namespace.
         """
-        if self.group is None or not self.group.places:  # a scope of systemd is not there yet
+        places = [] if self.group is None else self.group.places
+        if self.group is None or not places:  # a scope of systemd is not there yet
             return
-        itself = [place for place in self.group.places if place.version == 1]
         if self._may_be_born and self.user_namespace is None and "cgroup" not in self.joined:
             self.birthplace = self.group.birthplace()
+        itself, unified = ([place for place in places if place.version == version] for version in (1, 2))
         self.setup.doors = [os.open(f"{place.directory}/{ITSELF}", os.O_WRONLY | os.O_CLOEXEC) for place in itself]
-        self._to_be_moved = [place for place in self.group.places if place not in itself and self.birthplace is None]
+        self._to_be_moved = unified if self.birthplace is None else []
 
     def _close(self) -> None:
         """Let go of what was opened, since the parent goes on."""

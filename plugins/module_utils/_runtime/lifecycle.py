@@ -26,9 +26,9 @@ def start(bundle: Bundle) -> None:
 
     :raises NsfleetError: it could not be started; nothing of it runs.
     """
-    state.allow_to_run(bundle.name)
     from . import monitor
 
+    state.allow_to_run(bundle.name)
     monitor.launch(bundle)
 
 
@@ -82,9 +82,9 @@ def tidy(bundle: Bundle) -> None:
     for directory in (bundle.directory, state.DIRECTORY, SHARED):
         files.sweep(directory)
     if not bundle.exists:
-        remove(bundle)
         from . import archive
 
+        remove(bundle)
         archive.remove_unused()
 
 

@@ -74,7 +74,6 @@ def processes(general: Values, values: Values, operands: list[str]) -> int:
     :returns: exit status.
     :raises NsfleetError: there is no such container, or no ps(1) on the host.
     """
-
     _check_format(values)
     instance = Instance(general["root"], operands[0])
     instance.load()

@@ -6,8 +6,10 @@
 
 from __future__ import annotations
 
+import typing as t
 
-def __getattr__(name: str) -> object:
+
+def __getattr__(name: str) -> t.Any:
     import re
 
     return getattr(re, name)
