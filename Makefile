@@ -17,7 +17,11 @@ EACH_CASE := $(patsubst tests/cases/test_%.py,case-%,$(wildcard tests/cases/test
 EACH_SITE := $(patsubst tests/site/test_%.py,site-%,$(wildcard tests/site/test_*.py))
 LINT   := lint-ruff lint-format lint-mypy lint-ansible lint-yaml lint-shell lint-docs lint-changelog
 #: What make test runs; each leaves its results in $(OUTPUT)/NAME.xml or NAME-*.xml. The longest come first.
-SUITES := sanity lint matrix-small unit $(EACH_SITE) $(EACH_CASE)
+LONGEST := case-examples case-container
+SUITES := sanity matrix-small $(LONGEST) lint unit $(filter-out $(LONGEST),$(EACH_CASE))
+SITES  := hosts-small $(EACH_SITE)
+#: How many of them: as many as there are processors on the smallest machine that runs them.
+AT_ONCE := --keep-going --jobs=2 --output-sync=target
 #: Debian packages that the tests need.
 PACKAGES := bubblewrap busybox conmon conntrack containerd crun curl e2fsprogs ethtool git iproute2 iptables iputils-ping lz4 mmdebstrap \
             netavark nftables openssh-client podman procps python3-venv qemu-system-x86 qemu-utils runc shellcheck util-linux xz-utils zstd
@@ -58,9 +62,9 @@ nsrun: $(TREE) ## The runtime as one file, build/nsrun, with the command line of
 test: packages ## All that proves the collection on this machine
 	rm -rf $(OUTPUT)
 	$(MAKE) $(VENV)/test $(TREE)
-	-$(MAKE) --keep-going --jobs=2 --output-sync=target $(SUITES:lint=$(LINT)) hosts-image
-	-$(MAKE) test-hosts-small
-	@$(SUPPORT).summary $(OUTPUT) $(SUITES) hosts-small
+	-$(MAKE) $(AT_ONCE) $(SUITES:lint=$(LINT)) hosts-image
+	-$(MAKE) $(AT_ONCE) $(SITES:hosts-small=test-hosts-small)
+	@$(SUPPORT).summary $(OUTPUT) $(SUITES) $(SITES)
 
 packages: ## What the tests need of the distribution; installs what is missing
 	@! dpkg-query --show --showformat '$${db:Status-Status}\n' $(PACKAGES) 2>&1 | grep -qvx installed || \

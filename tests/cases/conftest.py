@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import fcntl
+import functools
+import gc
 import importlib
 import os
 import pathlib
@@ -19,6 +21,8 @@ from support import world
 from support.abilities import has
 from support.bundle import Bundle, Runtime
 
+#: Package and directory of the collection's own libraries.
+PACKAGE, FLOORS = archive.__name__.removesuffix("._runtime.archive"), pathlib.Path(archive.__file__).parents[1]
 #: Of ``/dev/loop-control`` (``linux/loop.h``).
 LOOP_CTL_ADD, LOOP_CTL_REMOVE = 0x4C80, 0x4C81
 
@@ -30,9 +34,21 @@ def ip_netns_was_here() -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def library_is_there() -> None:
-    """What modules import when they write is imported once, here, and not again in the process of every run."""
+def code_is_there() -> t.Iterator[None]:
+    """What modules import and compile when they write is there once, here, and not again in the process of every run.
+
+    What a run imports where Ansible sends it, the playbooks of ``test_examples`` and ``tests/site`` tell.
+    """
     importlib.import_module("pyroute2")
+    for path in FLOORS.rglob("*.py"):
+        name = ".".join(path.relative_to(FLOORS).with_suffix("").parts)
+        if name != archive.PROGRAM:  # which runs when it is imported
+            importlib.import_module(f"{PACKAGE}.{name}")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(archive, "_compiled", functools.cache(archive._compiled))
+        archive._archive(archive._sources())
+        gc.freeze()
+        yield
 
 
 @pytest.fixture(autouse=True)

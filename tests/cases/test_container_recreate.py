@@ -60,8 +60,18 @@ def profile(**more: t.Any) -> str:
 
 
 def pids() -> list[int]:
-    """First processes of containers, as ``pgrep`` finds them by their command line."""
-    return [int(word) for word in world.sh("pgrep -f '^/bin/sh -c trap' || true").split()]
+    """First processes of containers, as ``pgrep`` finds them by their command line.
+
+    A child of theirs has the same one until it executes its own program.
+    """
+    found = (int(word) for word in world.sh("pgrep -f '^/bin/sh -c trap' || true").split())
+    return [pid for pid in found if _is_first(pid)]
+
+
+def _is_first(pid: int) -> bool:
+    """Whether it is process 1 of its namespace (proc_pid_status(5), NSpid), and still there."""
+    status = world.sh(f"cat /proc/{pid}/status || true")
+    return any(line.split()[0] == "NSpid:" and line.split()[-1] == "1" for line in status.splitlines())
 
 
 def identity() -> tuple[int, str, list[str]]:
