@@ -99,7 +99,7 @@ class Bundle:
             os.chmod(folder, 0o700)
         for name in _layer(spec):
             os.makedirs(os.path.join(self.directory, name), mode=0o755, exist_ok=True)
-        files.write_whole(self.config, json.dumps(spec, indent=2, sort_keys=True) + "\n")
+        files.write_whole(self.config, json.dumps(spec, sort_keys=True) + "\n")
         self._spec = spec
 
     def free_layer(self) -> str:
