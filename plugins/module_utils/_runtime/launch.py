@@ -270,16 +270,22 @@ class Launch(Birth):
 
         :returns: descriptors of what the root is made of, the highest first; nothing is attached yet.
         """
-        paths = shared_layers(self.spec)
-        self._doing = f"rootfs: {paths[0]}"
+        self._doing = "namespaces.mnt"
         if "mnt" in self.new:
             namespace.unshare("mnt")
             mount.mount("", "/", mount.MS_REC | (self.setup.propagation or mount.MS_PRIVATE))
-            return [mount_api.clone_tree(path) for path in paths]
-        trees = [mount_api.clone_tree(path) for path in paths]  # as the caller sees it, who may be in another namespace
+            return self._clone_layers()
+        trees = self._clone_layers()  # as the caller sees it, who may be in another namespace
         for tree in trees:
             mount_api.propagate(tree, mount.MS_PRIVATE)  # what is mounted in it does not show in the bundle, too
         self._join(("mnt",))
+        return trees
+
+    def _clone_layers(self) -> list[int]:
+        trees = []
+        for path in shared_layers(self.spec):
+            self._doing = f"rootfs: {path}"
+            trees.append(mount_api.clone_tree(path))
         return trees
 
     def _overlay(self, trees: t.Sequence[int], where: str) -> int:

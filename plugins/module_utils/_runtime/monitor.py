@@ -113,9 +113,13 @@ def _be_monitor(
 
 
 def _tell(writing: int, words: str) -> None:
-    """Say something to whoever asked for the start; if that was killed meanwhile, the container goes on without it."""
+    """Say all that there is to say to whoever asked for the start, who waits until nobody has the pipe any more.
+
+    If that was killed meanwhile, the container goes on without it.
+    """
     with contextlib.suppress(BrokenPipeError):
         os.write(writing, words.encode(errors="backslashreplace"))
+    os.close(writing)
 
 
 def _leave(bundle: Bundle) -> None:
