@@ -205,6 +205,29 @@ def parse_config(data: bytes) -> Config:
     )
 
 
+class Saved(t.NamedTuple):
+    """One image in what ``docker save`` writes; its files are names in the archive."""
+
+    config: str
+    names: tuple[str, ...]
+    layers: tuple[str, ...]  #: from the lowest to the highest
+
+
+def parse_saved(data: bytes) -> list[Saved]:
+    """Read ``manifest.json`` of what ``docker save`` writes.
+
+    :raises ImageError: it is none.
+    """
+    where = _Where("manifest.json")
+    entries = _json(data, where)
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        where.fail("", "a list of objects", entries)
+    return [
+        Saved(where.of(entry, "Config", str, None), where.strings(entry, "RepoTags"), where.strings(entry, "Layers"))
+        for entry in entries
+    ]
+
+
 def choose(index: Index, wanted: Platform) -> Descriptor:
     """The image of an index that fits a platform best.
 
@@ -312,7 +335,8 @@ class _Where:
         return _Where(self._document, f"{self._path}{path}.")
 
     def fail(self, path: str, expected: str, got: t.Any) -> t.NoReturn:
-        raise ImageError("", f"{self._document}: {self._path}{path}: expected {expected}, got {shown(repr(got))}")
+        place = f"{self._path}{path}: " if path else ""
+        raise ImageError("", f"{self._document}: {place}expected {expected}, got {shown(repr(got))}")
 
     def field(self, place: _Object, name: str) -> t.Any:
         """A field, ``None`` if it is missing; one that is only written like it is refused."""
@@ -369,6 +393,13 @@ _TYPES: t.Final[dict[type, str]] = {dict: "an object", list: "a list", str: "a s
 
 
 def _load(data: bytes, where: _Where) -> _Object:
+    document = _json(data, where)
+    if not isinstance(document, dict):
+        where.fail("", "an object", document)
+    return t.cast("_Object", document)
+
+
+def _json(data: bytes, where: _Where) -> t.Any:
     import json
 
     if len(data) > LARGEST:
@@ -377,10 +408,8 @@ def _load(data: bytes, where: _Where) -> _Object:
         document = json.loads(data.decode("utf-8"), object_pairs_hook=_pairs, parse_constant=_constant)
         json.dumps(document, ensure_ascii=False).encode("utf-8")  # no halves of characters that UTF-16 writes as two
     except (ValueError, RecursionError) as error:
-        raise ImageError("", f"{where._document}: expected JSON: {shown(str(error))}") from None
-    if not isinstance(document, dict):
-        where.fail("", "an object", document)
-    return t.cast("_Object", document)
+        where.fail("", "JSON", error)
+    return document
 
 
 def _pairs(pairs: list[tuple[str, t.Any]]) -> _Object:
