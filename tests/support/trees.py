@@ -43,14 +43,15 @@ def blocks(tree: Path) -> dict[str, int]:
     return {path: info.st_blocks for path, info in infos.items() if stat.S_ISREG(info.st_mode)}
 
 
-def different(one: Path, other: Path) -> list[str]:
-    """Every path that is not the same in two trees, with both sides."""
-    left, right = seen(one), seen(other)
-    return [
-        f"{path}:\n  {left.get(path)}\n  {right.get(path)}"
-        for path in sorted({*left, *right})
-        if left.get(path) != right.get(path)
-    ]
+def same(one: Path, other: Path) -> None:
+    """Two trees are the same, or it is said what is not."""
+    assert_same(seen(one), seen(other))
+
+
+def assert_same(left: t.Mapping[str, Seen], right: t.Mapping[str, Seen]) -> None:
+    """Two descriptions are the same, or it is said what is not."""
+    paths = [path for path in sorted({*left, *right}) if left.get(path) != right.get(path)]
+    assert not paths, "\n".join(f"{path!r}:\n  {left.get(path)}\n  {right.get(path)}" for path in paths)
 
 
 def _paths(tree: str) -> t.Iterator[str]:
