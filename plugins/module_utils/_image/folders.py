@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 import typing as t
 
 from .._kernel.path import open_in
@@ -17,6 +18,8 @@ from .errors import ImageError
 _KEPT: t.Final = 32
 #: As many links as the kernel follows (path_resolution(7)).
 _MOST_LINKS: t.Final = 40
+#: How the kernel says that a path leads to something that is no directory, or in a circle.
+_NO_DIRECTORY: t.Final = (errno.ENOTDIR, errno.ELOOP)
 #: Mode of a directory that is needed and that no entry describes, as of umoci and containerd.
 _MODE: t.Final = 0o755
 
@@ -73,13 +76,16 @@ class Folders:
         :raises ImageError: something on the way is no directory.
         """
         try:
-            fd = open_in(self.root, path, os.O_PATH | os.O_DIRECTORY)
+            return self._find(path)
         except FileNotFoundError:
             return None
         except OSError as error:
-            if error.errno in (errno.ENOTDIR, errno.ELOOP):
+            if error.errno in _NO_DIRECTORY:
                 raise ImageError(path, "it is needed as a directory, and is none") from None
             raise
+
+    def _find(self, path: str) -> Folder:
+        fd = open_in(self.root, path, os.O_PATH | os.O_DIRECTORY)
         return Folder(fd, os.fstat(fd).st_ino)
 
     def forget(self) -> None:
@@ -100,14 +106,21 @@ class Folders:
         """
         implied = []
         for inode, (path, times) in self._times.items():
-            folder = self.find(path)
-            if folder is None:
-                continue
-            if folder.inode == inode:  # and nothing has taken its place
+            try:
+                folder = self._find(path)
+            except OSError as error:
+                if error.errno in (errno.ENOENT, *_NO_DIRECTORY):  # something else has taken its place
+                    continue
+                raise
+            if folder.inode == inode:
                 os.utime(f"/proc/self/fd/{folder.fd}", ns=times)
-                implied += [path] if inode in self._implied else []
+                implied += [self._place(folder.fd)] if inode in self._implied else []
             os.close(folder.fd)
         return tuple(sorted(implied))
+
+    def _place(self, fd: int) -> str:
+        """The path of a directory without links, from the top."""
+        return os.path.relpath(*(os.readlink(f"/proc/self/fd/{each}") for each in (fd, self.root)))
 
     def remember(self, path: str, fd: int) -> None:
         """A directory is about to change: it gets its times back in the end, unless an entry tells others."""
@@ -140,7 +153,7 @@ class Folders:
         try:
             os.mkdir(name, dir_fd=folder.fd)
         except FileExistsError:
-            if name != "..":
+            if stat.S_ISLNK(os.stat(name, dir_fd=folder.fd, follow_symlinks=False).st_mode):
                 self._make_target(folder, name, path, links)
             return
         os.chown(name, *self._owner, dir_fd=folder.fd, follow_symlinks=False)

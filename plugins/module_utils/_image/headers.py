@@ -28,8 +28,8 @@ _XATTR: t.Final = b"SCHILY.xattr."
 _XATTR_BASE64: t.Final = b"LIBARCHIVE.xattr."
 #: Global records that say nothing of an entry.
 _HARMLESS: t.Final = (b"comment", b"hdrcharset")
-#: Latest time that is taken, nanoseconds: what 64 bits hold.
-_LATEST: t.Final = (1 << 63) - 1
+#: Farthest time that is taken, nanoseconds: in 35,000 years. File systems clamp what they cannot keep.
+_FARTHEST: t.Final = 10**9 << 40
 #: Largest number of an owner; the one above it is none (chown(2)).
 _LARGEST_ID: t.Final = (1 << 32) - 2
 
@@ -120,7 +120,7 @@ def time(record: bytes | None, field: bytes, name: str) -> int:
     :param record: what PAX says, which goes first: decimal seconds, with a fraction and a sign.
     """
     value = 10**9 * number(field, "time", name) if record is None else _seconds(record, name)
-    if not -_LATEST <= value <= _LATEST:
+    if not abs(value) <= _FARTHEST:
         raise ImageError(name, "time: it is out of range")
     return value
 
