@@ -24,7 +24,8 @@ SITES  := hosts-small $(EACH_SITE)
 AT_ONCE := --keep-going --jobs=2 --output-sync=target
 #: Debian packages that the tests need.
 PACKAGES := bubblewrap busybox conmon conntrack containerd crun curl e2fsprogs ethtool git iproute2 iptables iputils-ping lz4 mmdebstrap \
-            netavark nftables openssh-client podman procps python3-venv qemu-system-x86 qemu-utils runc shellcheck util-linux xz-utils zstd
+            netavark nftables openssh-client podman procps python3-venv qemu-system-x86 qemu-utils runc shellcheck skopeo umoci util-linux xz-utils \
+            zstd
 
 # Test hosts: which cases (empty: all), on which Debian, with which control groups (docs/testing.md).
 CASES  ?=

@@ -107,16 +107,17 @@ def remove_empty(*paths: str) -> None:
             continue
 
 
-def remove_tree(path: str) -> None:
+def remove_tree(path: str, folder: int | None = None) -> None:
     """Remove a directory with all that is in it, which somebody may have nested deeper than a path can be long.
 
     Links are not followed. What is below a directory is moved up before the directory goes: so nothing is ever more
     than two levels deep when it is looked at, and two descriptors are enough.
 
+    :param folder: descriptor of the directory that a relative path begins at.
     :raises OSError: the file system refused.
     """
     try:
-        top = os.open(path, _FOLDER)
+        top = os.open(path, _FOLDER, dir_fd=folder)
     except (FileNotFoundError, NotADirectoryError):
         return
     try:
@@ -126,7 +127,7 @@ def remove_tree(path: str) -> None:
                 _remove_entry(top, name, spare)
     finally:
         os.close(top)
-    os.rmdir(path)
+    os.rmdir(path, dir_fd=folder)
 
 
 _FOLDER: t.Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC

@@ -1,0 +1,121 @@
+# PRIVATE to the nsfleet.linux collection: it may change at any time, do not import it from elsewhere.
+# Copyright (c) 2026, the nsfleet.linux authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Images into registries: blobs first, each only if it is not there, and the manifest last."""
+
+from __future__ import annotations
+
+import typing as t
+import urllib.parse
+
+from . import manifest
+from .manifest import Descriptor, Index
+from .reference import HUB, Reference
+from .registry import HUB_HOST, Repository
+from .source import Checked, Source, document
+from .transport import ANYBODY, Access, RegistryError, Response, explained
+
+#: How much is sent at once, and sent again when the connection breaks, bytes.
+CHUNK: t.Final = 16 << 20
+
+
+def push(
+    source: Source, reference: Reference, target: Reference, access: Access = ANYBODY, mount: t.Sequence[str] = ()
+) -> Descriptor:
+    """Bring an image into a registry, with all images of an index.
+
+    :param reference: the image in the source.
+    :param target: what it is called in the registry; its tag is made to lead to it.
+    :param access: how the registry is reached, by somebody who may write.
+    :param mount: paths of other repositories of the registry that may have blobs already.
+    :returns: what the target leads to now.
+    :raises NsfleetError: the registry refuses, or the source has not all of it.
+    """
+    home = HUB_HOST if target.registry == HUB else target.registry
+    upload = _Upload(source, Repository(home, target.path, access, "pull,push", mount), mount)
+    descriptor = source.resolve(reference)
+    upload.image(descriptor, target.tag or descriptor.digest)
+    return descriptor
+
+
+class _Upload:
+    def __init__(self, source: Source, repository: Repository, mount: t.Sequence[str]) -> None:
+        self._source, self._repository, self._mount = source, repository, mount
+
+    def image(self, descriptor: Descriptor, name: str) -> None:
+        """An index or a manifest, after all that it needs.
+
+        :param name: tag or digest that it gets.
+        """
+        data = document(self._source, descriptor)
+        found = manifest.parse(data, descriptor.media_type)
+        if isinstance(found, Index):
+            for each in found.manifests:
+                self.image(each, each.digest)
+        else:
+            for each in (found.config, *found.layers):
+                self._blob(each)
+        url = self._repository.url(f"/manifests/{name}")
+        answer = self._repository.ask("PUT", url, {"Content-Type": descriptor.media_type}, data)
+        self._accepted(answer, f"the manifest {name}", 201).close()
+
+    def _blob(self, descriptor: Descriptor) -> None:
+        there = self._repository.ask("HEAD", self._repository.url(f"/blobs/{descriptor.digest}"), {})
+        there.close()
+        if there.status != 200:
+            location = self._begin(descriptor)
+            if location:
+                self._send(descriptor, location)
+
+    def _begin(self, descriptor: Descriptor) -> str:
+        """Where to send a blob; nowhere if the registry has it in another repository and takes it from there."""
+        for other in self._mount:
+            query = urllib.parse.urlencode({"mount": descriptor.digest, "from": other})
+            answer = self._repository.ask("POST", self._repository.url(f"/blobs/uploads/?{query}"), {}, b"")
+            if answer.status == 201:
+                answer.close()
+                return ""
+            if answer.status == 202:
+                return self._next(answer)
+            answer.close()
+        answer = self._repository.ask("POST", self._repository.url("/blobs/uploads/"), {}, b"")
+        return self._next(self._accepted(answer, descriptor.digest, 202))
+
+    def _send(self, descriptor: Descriptor, location: str) -> None:
+        checked = Checked(descriptor)
+        start = 0
+        with self._source.open_blob(descriptor) as stream:
+            piece = checked.take(stream.read(CHUNK))
+            while checked.size < descriptor.size and piece:
+                location = self._patch(descriptor, location, start, piece)
+                start = checked.size
+                piece = checked.take(stream.read(CHUNK))
+            if piece:
+                checked.take(b"")
+        url = f"{location}{'&' if '?' in location else '?'}{urllib.parse.urlencode({'digest': descriptor.digest})}"
+        headers = {"Content-Type": "application/octet-stream"}
+        self._accepted(self._repository.ask("PUT", url, headers, piece), descriptor.digest, 201).close()
+
+    def _patch(self, descriptor: Descriptor, location: str, start: int, piece: bytes) -> str:
+        """Send one of several pieces; where the next one goes."""
+        end = start + len(piece) - 1
+        headers = {"Content-Type": "application/octet-stream", "Content-Range": f"{start}-{end}"}
+        answer = self._repository.ask("PATCH", location, headers, piece)
+        if answer.status == 416:  # it came, and the answer was lost
+            answer.close()
+            answer = self._repository.ask("GET", location, {})
+            if answer.headers.get("Range", "").rpartition("-")[2] == str(end):
+                return self._next(answer)
+        return self._next(self._accepted(answer, descriptor.digest, 202))
+
+    def _next(self, answer: Response) -> str:
+        """Where an upload goes on."""
+        answer.close()
+        return urllib.parse.urljoin(self._repository.url("/"), answer.headers.get("Location", ""))
+
+    def _accepted(self, answer: Response, what: str, expected: int) -> Response:
+        if answer.status != expected:
+            problem = f"it does not take {what} into {self._repository.path}: {explained(answer)}"
+            raise RegistryError(self._repository.host, problem, answer.status)
+        return answer

@@ -1,0 +1,346 @@
+# PRIVATE to the nsfleet.linux collection: it may change at any time, do not import it from elsewhere.
+# Copyright (c) 2026, the nsfleet.linux authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Images of a host: blobs by digest, layers unpacked once and shared, and what is known of each image.
+
+    ROOT/blobs/DIGEST           documents and layers as they were transported; ``.part``: not yet whole
+    ROOT/layers/NAME            an unpacked layer, a lower directory of overlayfs; ``.part``: not yet whole
+    ROOT/images/DIGEST.json     an image: its documents, blobs and layers
+    ROOT/names/NAME/TAG.json    which image a reference is
+
+All is root's alone. Whatever has its final name is whole; a run that is killed leaves drafts, which the next one of
+the same thing goes on with. Whoever uses the store holds a shared lock on ROOT; :meth:`Store.collect` an exclusive one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import typing as t
+
+from .._kernel import files
+from .._model.errors import KernelError
+from . import manifest
+from .blobs import Blobs
+from .draft import DRAFT
+from .errors import ImageError
+from .layers import Layers
+from .manifest import Config, Descriptor, Platform
+from .reference import Reference
+from .source import Image, Source, image
+
+ROOT: t.Final = "/var/lib/nsfleet/images"
+#: Layers that are downloaded and unpacked at the same time.
+AT_ONCE: t.Final = 4
+_FOLDERS: t.Final = ("blobs", "layers", "images", "names")
+_ENDING: t.Final = ".json"
+
+
+class Stored(t.NamedTuple):
+    """An image that is there."""
+
+    reference: str  #: canonical
+    digest: str  #: of its manifest, by which containers refer to it
+    resolved: str  #: what the reference led to when it was pulled: ``digest``, or that of an index that has it
+    config: Config
+    #: Lower directories of overlayfs from the lowest to the highest, absolute. All are in one directory and have names
+    #: of 24 characters, so that a working directory there makes 128 of them fit into the options of mount(2).
+    layers: tuple[str, ...]
+    size: int  #: of its blobs, bytes
+
+
+class Collected(t.NamedTuple):
+    """What nothing referred to, and is gone."""
+
+    images: tuple[str, ...]  #: digests
+    blobs: int
+    layers: int
+    size: int  #: of the blobs, bytes
+
+
+class Store:
+    """The images of a host. Several processes and threads may use it at once.
+
+    It is a :class:`Source`, too: what is stored can be pushed from here.
+
+    :param root: made if it is not there, by what writes.
+    """
+
+    def __init__(self, root: str = ROOT) -> None:
+        self.root = root
+        self.blobs = Blobs(os.path.join(root, "blobs"))
+        self.layers = Layers(os.path.join(root, "layers"))
+
+    # --- looking --------------------------------------------------------------------------
+
+    def find(self, reference: Reference) -> Stored | None:
+        """The image of a reference, if all of it is there. Nothing is hashed, written or asked of others."""
+        named = self._read(self._name(reference))
+        return self.image(named["image"], str(reference)) if named else None
+
+    def image(self, digest: str, reference: str = "") -> Stored | None:
+        """The same by the digest of a manifest, whatever references lead to it.
+
+        :param reference: is told in the result.
+        """
+        known = self._read(self._record(digest))
+        if known is None or not all(map(self.blobs.has, known["blobs"])):
+            return None
+        layers = tuple(map(self.layers.path, known["layers"]))
+        if not all(map(os.path.isdir, layers)):
+            return None
+        with self.blobs.open(known["config"]) as file:
+            config = manifest.parse_config(file.read())
+        return Stored(reference, digest, known["resolved"], config, layers, sum(known["blobs"].values()))
+
+    def images(self) -> list[Stored]:
+        """All images that a reference leads to, sorted by it; those of which something is missing are left out."""
+        found = (self.find(Reference.parse(each)) for each in self.references())
+        return [each for each in found if each is not None]
+
+    def references(self) -> dict[str, str]:
+        """Canonical references, sorted, with the digests of the manifests that they lead to."""
+        found = {}
+        for folder in files.list_directory(os.path.join(self.root, "names")):
+            for name in files.list_directory(os.path.join(self.root, "names", folder)):
+                named = self._read(os.path.join(self.root, "names", folder, name)) if name.endswith(_ENDING) else None
+                if named:
+                    found[named["reference"]] = named["image"]
+        return dict(sorted(found.items()))
+
+    # --- changing -------------------------------------------------------------------------
+
+    def pull(self, source: Source, reference: Reference, platform: Platform | None = None) -> Stored:
+        """Have an image: what of it is not there is taken from a source, several layers at once.
+
+        Other runs that pull the same layers are waited for, and what they did is not done again. When it fails, the
+        store is as useful as before; what was downloaded is kept for the next time.
+
+        :param source: a registry, a layout, another store.
+        :param reference: what to look for in the source, and the name in the store.
+        :param platform: which image of an index; this machine's if it is not said.
+        :raises ImageError: what the source gives is damaged, hostile, or for no such platform.
+        :raises NsfleetError: the source cannot be asked, or the file system refused.
+        """
+        with self.using():
+            found = image(_Nearest(self, source), reference, platform or Platform.here())
+            for digest, data in found.documents.items():
+                self.blobs.put(digest, data)
+            self._have_layers(source, found)
+            self._keep(found, self.layers.stack(found.config.diff_ids))
+            self.name(found.descriptor.digest, reference)
+            stored = self.find(reference)
+        if stored is None:
+            raise ImageError(str(reference), "another run removed the image while it was pulled; do it again")
+        return stored
+
+    def name(self, digest: str, reference: Reference) -> None:
+        """Let a reference lead to an image that is there.
+
+        :raises ImageError: it is not.
+        """
+        if self._read(self._record(digest)) is None:
+            raise ImageError(digest, "there is no such image in the store")
+        self._write(self._name(reference), {"reference": str(reference), "image": digest})
+
+    def remove(self, reference: Reference) -> bool:
+        """Let a reference lead nowhere; the image goes by :meth:`collect`. Whether it led to one."""
+        path = self._name(reference)
+        gone = files.remove(path)
+        files.remove_empty(os.path.dirname(path))
+        return gone
+
+    def verify(self) -> list[str]:
+        """Read all blobs, and remove those that are damaged, so that the next pull fetches them again.
+
+        :returns: digests of those that were damaged.
+        """
+        damaged = [digest for digest in self.blobs.all() if not self.blobs.is_whole(digest)]
+        for digest in damaged:
+            self.blobs.drop(digest)
+        return damaged
+
+    def collect(self, in_use: t.Collection[str] = ()) -> Collected:
+        """Remove what neither a reference nor anything that uses an image needs; runs that pull are waited for.
+
+        :param in_use: digests of manifests (:attr:`Stored.digest`) of images that something uses.
+        :raises KernelError: the file system refused.
+        """
+        if not os.path.isdir(self.root):
+            return Collected((), 0, 0, 0)
+        with self._locked(fcntl.LOCK_EX):
+            kept = {*self.references().values(), *in_use}
+            gone = [digest for digest in self._all() if digest not in kept]
+            for digest in gone:
+                files.remove(self._record(digest))
+            needed = [known for digest in self._all() if (known := self._read(self._record(digest)))]
+            self.layers.sweep()
+            self._sweep()
+            blobs, size = self._drop_blobs({digest for known in needed for digest in known["blobs"]})
+            layers = [name for name in self.layers.all() if all(name not in known["layers"] for known in needed)]
+            for name in layers:
+                self.layers.remove(name)
+        return Collected(tuple(gone), blobs, len(layers), size)
+
+    @contextlib.contextmanager
+    def using(self) -> t.Iterator[None]:
+        """Keep :meth:`collect` away for a while: until it is written down somewhere what uses an image.
+
+        :raises KernelError: the directory cannot be made.
+        """
+        try:
+            for folder in _FOLDERS:
+                os.makedirs(os.path.join(self.root, folder), 0o700, exist_ok=True)
+            os.chmod(self.root, 0o700)
+        except OSError as error:
+            raise KernelError(f"make the store {self.root}", error) from None
+        with self._locked(fcntl.LOCK_SH):
+            yield
+
+    # --- as a source ----------------------------------------------------------------------
+
+    def resolve(self, reference: Reference) -> Descriptor:
+        """The manifest of an image that is there.
+
+        :raises ImageError: it is not.
+        """
+        stored = self.find(reference)
+        if stored is None:
+            raise ImageError(str(reference), "there is no such image in the store")
+        return self._descriptor(stored.digest)
+
+    def open_blob(self, descriptor: Descriptor, offset: int = 0) -> t.BinaryIO:
+        """A blob that is there, from an offset on.
+
+        :raises ImageError: it is not.
+        """
+        file = self.blobs.open(descriptor.digest)
+        file.seek(offset)
+        return file
+
+    # --- inside ---------------------------------------------------------------------------
+
+    def _have_layers(self, source: Source, found: Image) -> None:
+        from concurrent.futures import ThreadPoolExecutor
+
+        wanted = dict(zip(found.config.diff_ids, found.manifest.layers))
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            running = [pool.submit(self._have_layer, source, layer, digest) for digest, layer in wanted.items()]
+            try:
+                for each in running:
+                    each.result()
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+
+    def _have_layer(self, source: Source, layer: Descriptor, digest: str) -> None:
+        self.blobs.fetch(source, layer)
+        if self.layers.has(digest):
+            return
+        try:
+            self._unpack(layer, digest)
+        except ImageError:
+            if self.blobs.is_whole(layer.digest):
+                raise
+            self.blobs.drop(layer.digest)  # a disk forgot what it was given
+            self.blobs.fetch(source, layer)
+            self._unpack(layer, digest)
+
+    def _unpack(self, layer: Descriptor, digest: str) -> None:
+        with self.blobs.open(layer.digest) as blob:
+            self.layers.unpack(blob, digest)
+
+    def _keep(self, found: Image, layers: t.Sequence[str]) -> None:
+        """Write down what an image consists of."""
+        documents = {digest: len(data) for digest, data in found.documents.items()}
+        self._write(
+            self._record(found.descriptor.digest),
+            {
+                "media_type": found.descriptor.media_type,
+                "resolved": found.resolved.digest,
+                "config": found.manifest.config.digest,
+                "layers": list(layers),
+                "blobs": {**documents, **{layer.digest: layer.size for layer in found.manifest.layers}},
+            },
+        )
+
+    def _descriptor(self, digest: str) -> Descriptor:
+        known = self._read(self._record(digest)) or {}
+        return Descriptor(known["media_type"], digest, known["blobs"][digest])
+
+    def _name(self, reference: Reference) -> str:
+        """Path of what is known of a reference; no two have the same, and none is longer than a name may be."""
+        last = f"{reference.tag}@{reference.digest}" if reference.digest else reference.tag
+        return os.path.join(self.root, "names", reference.name.replace("/", ","), last + _ENDING)
+
+    def _record(self, digest: str) -> str:
+        return os.path.join(self.root, "images", digest.partition(":")[2] + _ENDING)
+
+    def _all(self) -> list[str]:
+        """Digests of all images."""
+        names = files.list_directory(os.path.join(self.root, "images"))
+        return [f"sha256:{name[: -len(_ENDING)]}" for name in names if name.endswith(_ENDING)]
+
+    def _read(self, path: str) -> dict[str, t.Any] | None:
+        try:
+            text = files.read_text(path)
+        except OSError as error:
+            raise KernelError(f"read {path}", error) from None
+        return t.cast("dict[str, t.Any]", json.loads(text)) if text else None
+
+    def _write(self, path: str, content: t.Mapping[str, t.Any]) -> None:
+        try:
+            files.write_with_directory(path, json.dumps(content))
+        except OSError as error:
+            raise KernelError(f"write {path}", error) from None
+
+    @contextlib.contextmanager
+    def _locked(self, how: int) -> t.Iterator[None]:
+        fd = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(fd, how)
+            yield
+        finally:
+            os.close(fd)
+
+    def _sweep(self) -> None:
+        """Remove drafts of documents and records."""
+        for folder in (self.blobs.directory, os.path.join(self.root, "images")):
+            files.sweep(folder)
+        names = os.path.join(self.root, "names")
+        files.remove_empty(*(os.path.join(names, each) for each in files.list_directory(names)))
+
+    def _drop_blobs(self, needed: t.Collection[str]) -> tuple[int, int]:
+        """Remove blobs that are not needed: how many, and their size in bytes."""
+        number = size = 0
+        for name in files.list_directory(self.blobs.directory):
+            path = os.path.join(self.blobs.directory, name)
+            if name.endswith(DRAFT) or f"sha256:{name}" not in needed:
+                size += os.stat(path).st_size
+                number += files.remove(path)
+        return number, size
+
+
+class _Nearest:
+    """A source whose documents are taken from the store where they are there and undamaged."""
+
+    def __init__(self, store: Store, source: Source) -> None:
+        self._blobs, self._source = store.blobs, source
+
+    def resolve(self, reference: Reference) -> Descriptor:
+        """What a digest leads to is known if it is there."""
+        if reference.digest and self._blobs.is_whole(reference.digest):
+            with self._blobs.open(reference.digest) as file:
+                data = file.read()
+            return Descriptor(manifest.guess(data), reference.digest, len(data))
+        return self._source.resolve(reference)
+
+    def open_blob(self, descriptor: Descriptor, offset: int = 0) -> t.BinaryIO:
+        """A document."""
+        if self._blobs.is_whole(descriptor.digest):
+            return self._blobs.open(descriptor.digest)
+        self._blobs.drop(descriptor.digest)
+        return self._source.open_blob(descriptor, offset)
