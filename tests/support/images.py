@@ -5,13 +5,12 @@
 
 from __future__ import annotations
 
+import copy
 import gzip
 import hashlib
-import io
 import json
 import os
 import pathlib
-import tarfile
 import typing as t
 
 LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
@@ -27,20 +26,6 @@ def digest(data: bytes) -> str:
     return f"sha256:{hashlib.sha256(data).hexdigest()}"
 
 
-def tar(files: t.Mapping[str, bytes | None], modes: t.Mapping[str, int] | None = None) -> bytes:
-    """A layer of files by their names; ``None`` is a directory."""
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w") as archive:
-        for name, content in files.items():
-            entry = tarfile.TarInfo(name)
-            entry.type = tarfile.DIRTYPE if content is None else tarfile.REGTYPE
-            entry.mode = (modes or {}).get(name, 0o755 if content is None else 0o644)
-            entry.mtime = 1_000_000_000
-            entry.size = len(content or b"")
-            archive.addfile(entry, io.BytesIO(content or b""))
-    return out.getvalue()
-
-
 class Image:
     """An image with layers of its own; :attr:`blobs` has all of it by digest.
 
@@ -50,11 +35,12 @@ class Image:
 
     def __init__(self, *layers: bytes, config: t.Mapping[str, t.Any] | None = None, machine: str = MACHINE) -> None:
         self.blobs: dict[str, bytes] = {}
+        self.diff_ids = [digest(layer) for layer in layers]
         document = {
             "os": "linux",
             "architecture": machine,
             "config": dict(config or {}),
-            "rootfs": {"type": "layers", "diff_ids": [digest(layer) for layer in layers]},
+            "rootfs": {"type": "layers", "diff_ids": self.diff_ids},
         }
         self.config = self.add(json.dumps(document).encode(), CONFIG)
         self.layers = [self.add(gzip.compress(layer, 1, mtime=0), LAYER) for layer in layers]
@@ -68,6 +54,14 @@ class Image:
         """One more blob."""
         self.blobs[digest(data)] = data
         return {"mediaType": media_type, "digest": digest(data), "size": len(data)}
+
+    def but(self, **changes: t.Any) -> Image:
+        """The same with another manifest."""
+        changed = copy.copy(self)
+        changed.blobs = dict(self.blobs)
+        changed.document = {**self.document, **changes}
+        changed.manifest = changed.add(json.dumps(changed.document).encode(), MANIFEST)
+        return changed
 
     @property
     def digest(self) -> str:

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the nsfleet.linux authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Registries on loopback: Debian's docker-registry, and a small server before it, or instead of it, that can misbehave."""
+"""Registries on loopback: Debian's docker-registry, and a small server before it, or alone, that can misbehave."""
 
 from __future__ import annotations
 
@@ -92,6 +92,14 @@ def _listens(host: str) -> bool:
     name, port = host.split(":")
     with socket.socket() as sock:
         return sock.connect_ex((name, int(port))) == 0
+
+
+def skopeo(*words: str) -> str:
+    """What skopeo prints; what it would remember is kept from the host."""
+    hidden = ["unshare", "--mount", "sh", "-ec", 'mount -t tmpfs tmpfs /var/lib; exec "$@"', "sh"]
+    done = subprocess.run([*hidden, "skopeo", *words], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 # --- a server of our own ---------------------------------------------------------------------------------------

@@ -95,9 +95,7 @@ def _names(descriptor: Descriptor) -> set[str]:
     """Canonical names of an image, and bare tags."""
     found = set()
     for name in filter(None, map(descriptor.annotations.get, _NAMES)):
-        found.add(name)
-        with contextlib.suppress(ValueError):
-            found.add(str(Reference.parse(name)))
+        found.add(_canonical(name) if "/" in name else name)
     return found
 
 

@@ -195,7 +195,8 @@ class Client:
         except BaseException:
             connection.close()
             raise
-        connection.close()  # the answer has the socket, for as long as it is read
+        if connection.sock is not None:
+            connection.sock.close()  # the answer has it, too, for as long as it is read
         return answer
 
     def _connection(self, place: Place, url: str) -> tuple[http.client.HTTPConnection, str, Headers]:
