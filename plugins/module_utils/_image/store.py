@@ -159,9 +159,26 @@ class Store:
         :returns: digests of those that were damaged.
         """
         damaged = [digest for digest in self.blobs.all() if not self.blobs.is_whole(digest)]
-        for digest in damaged:
-            self.blobs.drop(digest)
+        self.drop(damaged)
         return damaged
+
+    def damaged(self, digest: str) -> list[str]:
+        """Digests of those blobs of an image that are not what they were; all of them are read.
+
+        :param digest: of its manifest.
+        """
+        known = self._read(self._record(digest)) or {"blobs": {}}
+        return [each for each in known["blobs"] if not self.blobs.is_whole(each)]
+
+    def drop(self, digests: t.Iterable[str]) -> None:
+        """Remove blobs, so that the next pull fetches them again."""
+        for digest in digests:
+            self.blobs.drop(digest)
+
+    def spare(self, in_use: t.Collection[str] = ()) -> list[str]:
+        """Digests of images that :meth:`collect` would remove now."""
+        kept = {*self.references().values(), *in_use}
+        return [digest for digest in self._all() if digest not in kept]
 
     def collect(self, in_use: t.Collection[str] = ()) -> Collected:
         """Remove what neither a reference nor anything that uses an image needs; runs that pull are waited for.
@@ -172,8 +189,7 @@ class Store:
         if not os.path.isdir(self.root):
             return Collected((), 0, 0, 0)
         with self._locked(fcntl.LOCK_EX):
-            kept = {*self.references().values(), *in_use}
-            gone = [digest for digest in self._all() if digest not in kept]
+            gone = self.spare(in_use)
             for digest in gone:
                 files.remove(self._record(digest))
             needed = [known for digest in self._all() if (known := self._read(self._record(digest)))]

@@ -101,6 +101,16 @@ class Layers:
             return None
         return text_of(fd, path)
 
+    def read_link(self, path: str) -> str:
+        """Where a link leads, empty if there is none at the path."""
+        above, _slash, name = path.rpartition("/")
+        try:
+            os.close(self.open(above or "/", os.O_PATH))
+            place, kind = self._step(name)
+        except OSError:
+            return ""
+        return os.readlink(name, dir_fd=place) if kind == stat.S_IFLNK else ""
+
     def open(self, path: str, flags: int) -> int:
         """Open a path as a process would whose root directory this is. Links never lead out of it.
 

@@ -144,6 +144,14 @@ def names() -> list[str]:
     return [name for name in files.list_directory(DIRECTORY) if Bundle(name).exists]
 
 
+def images_in_use() -> set[str] | None:
+    """Digests of the images that containers have; ``None``: a description is damaged, and may have any."""
+    try:
+        return {annotation(Bundle(name).spec, "image-digest") for name in names()} - {""}
+    except Damaged:
+        return None
+
+
 def any_left() -> bool:
     """Whether there is a container on this host."""
     return any(Bundle(name).exists for name in files.list_directory(DIRECTORY))
