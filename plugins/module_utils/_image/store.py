@@ -180,25 +180,32 @@ class Store:
         kept = {*self.references().values(), *in_use}
         return [digest for digest in self._all() if digest not in kept]
 
-    def collect(self, in_use: t.Collection[str] = ()) -> Collected:
-        """Remove what neither a reference nor anything that uses an image needs; runs that pull are waited for.
+    def collect(self, in_use: t.Collection[str] = (), wait: bool = True) -> Collected:
+        """Remove what neither a reference nor anything that uses an image needs; of an empty store, the store.
 
         :param in_use: digests of manifests (:attr:`Stored.digest`) of images that something uses.
+        :param wait: for runs that pull; else nothing is removed while there is one, which will do it itself.
         :raises KernelError: the file system refused.
         """
-        if not os.path.isdir(self.root):
-            return Collected((), 0, 0, 0)
-        with self._locked(fcntl.LOCK_EX):
-            gone = self.spare(in_use)
-            for digest in gone:
-                files.remove(self._record(digest))
-            needed = [known for digest in self._all() if (known := self._read(self._record(digest)))]
-            self.layers.sweep()
-            self._sweep()
-            blobs, size = self._drop_blobs({digest for known in needed for digest in known["blobs"]})
-            layers = [name for name in self.layers.all() if all(name not in known["layers"] for known in needed)]
-            for name in layers:
-                self.layers.remove(name)
+        nothing = Collected((), 0, 0, 0)
+        try:
+            with self._locked(fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB)):
+                return self._collect(in_use)
+        except (FileNotFoundError, BlockingIOError):
+            return nothing
+
+    def _collect(self, in_use: t.Collection[str]) -> Collected:
+        gone = self.spare(in_use)
+        for digest in gone:
+            files.remove(self._record(digest))
+        needed = [known for digest in self._all() if (known := self._read(self._record(digest)))]
+        self.layers.sweep()
+        self._sweep()
+        blobs, size = self._drop_blobs({digest for known in needed for digest in known["blobs"]})
+        layers = [name for name in self.layers.all() if all(name not in known["layers"] for known in needed)]
+        for name in layers:
+            self.layers.remove(name)
+        files.remove_empty(*(os.path.join(self.root, folder) for folder in _FOLDERS), self.root)
         return Collected(tuple(gone), blobs, len(layers), size)
 
     @contextlib.contextmanager
@@ -207,14 +214,18 @@ class Store:
 
         :raises KernelError: the directory cannot be made.
         """
+        with self._locked(fcntl.LOCK_SH, self._make):
+            yield
+
+    def _make(self) -> None:
         try:
             for folder in _FOLDERS:
                 os.makedirs(os.path.join(self.root, folder), 0o700, exist_ok=True)
             os.chmod(self.root, 0o700)
+        except FileNotFoundError:  # it was removed meanwhile
+            raise
         except OSError as error:
             raise KernelError(f"make the store {self.root}", error) from None
-        with self._locked(fcntl.LOCK_SH):
-            yield
 
     # --- as a source ----------------------------------------------------------------------
 
@@ -314,13 +325,40 @@ class Store:
             raise KernelError(f"write {path}", error) from None
 
     @contextlib.contextmanager
-    def _locked(self, how: int) -> t.Iterator[None]:
-        fd = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    def _locked(self, how: int, make: t.Callable[[], None] | None = None) -> t.Iterator[None]:
+        fd = self._open_locked(how, make)
         try:
-            fcntl.flock(fd, how)
             yield
         finally:
             os.close(fd)
+
+    def _open_locked(self, how: int, make: t.Callable[[], None] | None) -> int:
+        """Lock the store; one that was removed before it was locked is no store, and another one is made."""
+        while True:
+            try:
+                if make:
+                    make()
+                fd = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            except FileNotFoundError:
+                if make:
+                    continue
+                raise
+            try:
+                fcntl.flock(fd, how)
+            except OSError:
+                os.close(fd)
+                raise
+            if self._is_in_place(fd):
+                if make:
+                    make()  # what is in it, too: nobody removes it any more
+                return fd
+            os.close(fd)
+
+    def _is_in_place(self, fd: int) -> bool:
+        try:
+            return os.path.samestat(os.fstat(fd), os.stat(self.root))
+        except FileNotFoundError:
+            return False
 
     def _sweep(self) -> None:
         """Remove drafts of documents and records."""

@@ -220,9 +220,17 @@ class Image(Resource):
 
     def settle(self, spare: t.Sequence[str]) -> None:
         """Remove it, if it is known what containers need."""
+        del spare  # drafts, too, and blobs that came and led to no image
         used = images_in_use()
-        if spare and used is not None:
-            self.store.collect(used)
+        if used is not None:
+            self.store.collect(used, wait=False)
+
+    def tidy(self, footprint: State) -> None:
+        """An image without a name; what of another one came already is for the next run to go on with."""
+        del footprint
+        spare = self.spare()
+        if spare:
+            self.settle(spare)
 
     def mark(self, ours: bool) -> None:
         """The store is ours alone: there is no image of somebody else's in it."""
