@@ -37,6 +37,9 @@ ROOT: t.Final = "/var/lib/nsfleet/images"
 AT_ONCE: t.Final = 4
 _FOLDERS: t.Final = ("blobs", "layers", "images", "names")
 _ENDING: t.Final = ".json"
+#: What is written down of an image, and of a reference.
+_IMAGE: t.Final = {"media_type": str, "resolved": str, "config": str, "layers": list, "blobs": dict}
+_NAME: t.Final = {"reference": str, "image": str}
 
 
 class Stored(t.NamedTuple):
@@ -78,19 +81,24 @@ class Store:
 
     def find(self, reference: Reference) -> Stored | None:
         """The image of a reference, if all of it is there. Nothing is hashed, written or asked of others."""
-        named = self._read(self._name(reference))
-        return self.image(named["image"], str(reference)) if named else None
+        named = self.named(reference)
+        return self.image(named, str(reference)) if named else None
+
+    def named(self, reference: Reference) -> str:
+        """Digest of the manifest that a reference leads to, whether or not all of it is there; empty if to none."""
+        known = self._read(self._name(reference), _NAME)
+        return known["image"] if known else ""
 
     def image(self, digest: str, reference: str = "") -> Stored | None:
         """The same by the digest of a manifest, whatever references lead to it.
 
         :param reference: is told in the result.
         """
-        known = self._read(self._record(digest))
+        known = self._read(self._record(digest), _IMAGE)
         if known is None or not all(map(self.blobs.has, known["blobs"])):
             return None
         layers = tuple(map(self.layers.path, known["layers"]))
-        if not all(map(os.path.isdir, layers)):
+        if any("/" in name for name in known["layers"]) or not all(map(os.path.isdir, layers)):
             return None
         with self.blobs.open(known["config"]) as file:
             config = manifest.parse_config(file.read())
@@ -106,8 +114,8 @@ class Store:
         found = {}
         for folder in files.list_directory(os.path.join(self.root, "names")):
             for name in files.list_directory(os.path.join(self.root, "names", folder)):
-                named = self._read(os.path.join(self.root, "names", folder, name)) if name.endswith(_ENDING) else None
-                if named:
+                named = self._read(os.path.join(self.root, "names", folder, name), _NAME)
+                if named and name.endswith(_ENDING):
                     found[named["reference"]] = named["image"]
         return dict(sorted(found.items()))
 
@@ -142,7 +150,7 @@ class Store:
 
         :raises ImageError: it is not.
         """
-        if self._read(self._record(digest)) is None:
+        if self._read(self._record(digest), _IMAGE) is None:
             raise ImageError(digest, "there is no such image in the store")
         self._write(self._name(reference), {"reference": str(reference), "image": digest})
 
@@ -167,7 +175,7 @@ class Store:
 
         :param digest: of its manifest.
         """
-        known = self._read(self._record(digest)) or {"blobs": {}}
+        known = self._read(self._record(digest), _IMAGE) or {"blobs": {}}
         return [each for each in known["blobs"] if not self.blobs.is_whole(each)]
 
     def drop(self, digests: t.Iterable[str]) -> None:
@@ -180,29 +188,31 @@ class Store:
         kept = {*self.references().values(), *in_use}
         return [digest for digest in self._all() if digest not in kept]
 
-    def collect(self, in_use: t.Collection[str] = (), wait: bool = True) -> Collected:
+    def collect(self, in_use: t.Collection[str] = (), layers: t.Collection[str] = (), wait: bool = True) -> Collected:
         """Remove what neither a reference nor anything that uses an image needs; of an empty store, the store.
 
         :param in_use: digests of manifests (:attr:`Stored.digest`) of images that something uses.
+        :param layers: directories of layers that something uses, whatever is written down of its image.
         :param wait: for runs that pull; else nothing is removed while there is one, which will do it itself.
         :raises KernelError: the file system refused.
         """
         nothing = Collected((), 0, 0, 0)
         try:
             with self._locked(fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB)):
-                return self._collect(in_use)
+                return self._collect(in_use, layers)
         except (FileNotFoundError, BlockingIOError):
             return nothing
 
-    def _collect(self, in_use: t.Collection[str]) -> Collected:
+    def _collect(self, in_use: t.Collection[str], used: t.Collection[str]) -> Collected:
         gone = self.spare(in_use)
         for digest in gone:
             files.remove(self._record(digest))
-        needed = [known for digest in self._all() if (known := self._read(self._record(digest)))]
+        needed = [known for digest in self._all() if (known := self._read(self._record(digest), _IMAGE))]
         self.layers.sweep()
         self._sweep()
         blobs, size = self._drop_blobs({digest for known in needed for digest in known["blobs"]})
-        layers = [name for name in self.layers.all() if all(name not in known["layers"] for known in needed)]
+        kept = {*(name for known in needed for name in known["layers"]), *map(os.path.basename, used)}
+        layers = [name for name in self.layers.all() if name not in kept]
         for name in layers:
             self.layers.remove(name)
         files.remove_empty(*(os.path.join(self.root, folder) for folder in _FOLDERS), self.root)
@@ -295,7 +305,7 @@ class Store:
         )
 
     def _descriptor(self, digest: str) -> Descriptor:
-        known = self._read(self._record(digest)) or {}
+        known = self._read(self._record(digest), _IMAGE) or {}
         return Descriptor(known["media_type"], digest, known["blobs"][digest])
 
     def _name(self, reference: Reference) -> str:
@@ -311,12 +321,16 @@ class Store:
         names = files.list_directory(os.path.join(self.root, "images"))
         return [f"sha256:{name[: -len(_ENDING)]}" for name in names if name.endswith(_ENDING)]
 
-    def _read(self, path: str) -> dict[str, t.Any] | None:
+    def _read(self, path: str, form: t.Mapping[str, type]) -> dict[str, t.Any] | None:
+        """A record; one that is damaged is as good as none, and is written anew by the next pull."""
         try:
-            text = files.read_text(path)
+            known: t.Any = json.loads(files.read_text(path) or "0")
         except OSError as error:
             raise KernelError(f"read {path}", error) from None
-        return t.cast("dict[str, t.Any]", json.loads(text)) if text else None
+        except ValueError:
+            return None
+        fits = isinstance(known, dict) and all(isinstance(known.get(name), kind) for name, kind in form.items())
+        return known if fits else None
 
     def _write(self, path: str, content: t.Mapping[str, t.Any]) -> None:
         try:

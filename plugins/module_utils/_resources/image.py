@@ -15,7 +15,7 @@ from .._image.store import Store, Stored
 from .._model.errors import InvalidOptions, Missing, OptionError
 from .._model.field import Field, State, Table
 from .._model.resource import CREATE, DELETE, Change, Observation, Resource, Step
-from .._runtime.bundle import images_in_use
+from .._runtime.bundle import used_images
 from .container_fields import absolute_path
 from .policy import POLICY
 
@@ -145,8 +145,9 @@ class Image(Resource):
             with self._source() as source:
                 self.wanted["resolved"] = source.resolve(self.reference).digest
         stored = self.store.find(self.reference)
-        if stored is None:
-            return Observation(None)
+        if stored is None:  # a name may lead to what is not there, or not all of it
+            named = self.store.named(self.reference)
+            return Observation({"whole": False} if named else None, True, {"digest": named})
         state = {"platform": self._told_platform(stored), "resolved": stored.resolved, "whole": self._is_whole(stored)}
         return Observation(state, True, {"digest": stored.digest}, stored, {"digest": stored.digest})
 
@@ -174,6 +175,16 @@ class Image(Resource):
         }
         there = ((option, path) for option, path in given.items() if path and not os.path.exists(path))
         return [Missing(f"{option}: there is no {path}") for option, path in there]
+
+    def advice(self) -> t.Iterable[str]:
+        """That it is for other machines, where nobody said which it is to be for."""
+        from .._image.manifest import Platform
+
+        stored, here = self.observed.handle, Platform.here()
+        if stored is not None and not self.absent and "platform" not in self.given:
+            there = stored.config.platform
+            if there[:2] != here[:2]:
+                yield f"image {self.key} is for {there}, and this host is {here}; say platform if that is meant"
 
     # --- change ----------------------------------------------------------------------
 
@@ -215,15 +226,15 @@ class Image(Resource):
 
     def spare(self) -> list[str]:
         """What of the store nothing needs."""
-        used = images_in_use()
-        return [] if used is None else self.store.spare(used)
+        used = used_images()
+        return [] if used is None else self.store.spare(used.images)
 
     def settle(self, spare: t.Sequence[str]) -> None:
         """Remove it, if it is known what containers need."""
         del spare  # drafts, too, and blobs that came and led to no image
-        used = images_in_use()
+        used = used_images()
         if used is not None:
-            self.store.collect(used, wait=False)
+            self.store.collect(*used, wait=False)
 
     def tidy(self, footprint: State) -> None:
         """An image without a name; what of another one came already is for the next run to go on with."""

@@ -21,7 +21,7 @@ import typing as t
 
 from .._kernel import files
 from .._model.errors import NsfleetError
-from .spec import Spec, annotation, fixed, layer
+from .spec import Spec, annotation, fixed, layer, shared_layers
 
 DIRECTORY: t.Final = "/var/lib/nsfleet/containers"
 #: What containers share: the runtime's archive, compiled filters of system calls.
@@ -144,12 +144,25 @@ def names() -> list[str]:
     return [name for name in files.list_directory(DIRECTORY) if Bundle(name).exists]
 
 
-def images_in_use() -> set[str] | None:
-    """Digests of the images that containers have; ``None``: a description is damaged, and may have any."""
+class Used(t.NamedTuple):
+    """What of the store of images containers have."""
+
+    images: set[str]  #: digests of manifests
+    layers: set[str]  #: directories
+
+
+def used_images() -> Used | None:
+    """What containers have; ``None``: a description is damaged, and may have anything."""
+    used = Used(set(), set())
     try:
-        return {annotation(Bundle(name).spec, "image-digest") for name in names()} - {""}
+        for spec in (Bundle(name).spec for name in names()):
+            digest = annotation(spec, "image-digest")
+            if digest:
+                used.images.add(digest)
+                used.layers.update(shared_layers(spec))
     except Damaged:
         return None
+    return used
 
 
 def any_left() -> bool:
