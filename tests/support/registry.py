@@ -18,6 +18,7 @@ import subprocess
 import threading
 import typing as t
 
+from support.abilities import need
 from support.images import Image
 from support.world import until
 
@@ -29,6 +30,7 @@ USER, PASSWORD = "someone", "a secret: of nobody"
 
 def certificates(folder: pathlib.Path) -> pathlib.Path:
     """An authority of our own, and certificates by it for a server on loopback and for a client, made by openssl."""
+    need("openssl")
     folder.mkdir()
     (folder / "names").write_text("subjectAltName=DNS:localhost,IP:127.0.0.1")
     new = "openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes"
@@ -62,6 +64,7 @@ def docker_registry(folder: pathlib.Path, tls: pathlib.Path | None = None, login
     :param login: only :data:`USER` may use it.
     :returns: ``HOST:PORT``.
     """
+    need("docker-registry")
     folder.mkdir(exist_ok=True)
     host = f"localhost:{free_port()}"
     settings: dict[str, t.Any] = {
@@ -96,6 +99,7 @@ def _listens(host: str) -> bool:
 
 def skopeo(*words: str) -> str:
     """What skopeo prints; what it would remember is kept from the host."""
+    need("skopeo")
     hidden = ["unshare", "--mount", "sh", "-ec", 'mount -t tmpfs tmpfs /var; mkdir /var/tmp; exec "$@"', "sh"]
     done = subprocess.run([*hidden, "skopeo", *words], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
