@@ -116,6 +116,7 @@ class Client:
     def __init__(self, host: str, access: Access) -> None:
         self.access = access
         self.host = host
+        self._contexts: dict[bool, ssl.SSLContext] = {}
         self.home = place_of(f"{'http' if access.plain_http else 'https'}://{host}/")
 
     def url(self, path: str) -> str:
@@ -217,12 +218,18 @@ class Client:
 
     def _context(self, place: Place) -> ssl.SSLContext:
         """What is trusted; who we are is shown to the registry alone."""
+        at_home = place == self.home
+        if at_home not in self._contexts:
+            self._contexts[at_home] = self._new_context(at_home)
+        return self._contexts[at_home]
+
+    def _new_context(self, at_home: bool) -> ssl.SSLContext:
         access = self.access
         try:
             context = ssl.create_default_context()
             if access.ca_file:
                 context.load_verify_locations(access.ca_file)
-            if access.client_certificate and place == self.home:
+            if access.client_certificate and at_home:
                 context.load_cert_chain(access.client_certificate, access.client_key or None, "")
         except OSError as error:
             files = " and ".join(filter(None, (access.ca_file, access.client_certificate, access.client_key)))
