@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import os
 import pathlib
@@ -112,6 +113,7 @@ def test_an_image_is_found_with_its_configuration_and_its_layers(store: Store) -
     assert pulled.digest == pulled.resolved == image.digest
     assert (pulled.config.cmd, pulled.config.env) == (("run",), {"A": "1"})
     assert pulled.size == sum(map(len, image.blobs.values()))
+    assert pulled.unpacked == image.plain
     lower, upper = map(pathlib.Path, pulled.layers)
     assert (lower / "etc/large").read_bytes() == LARGE
     assert (upper / "srv/data").read_bytes() == images.random(1000)
@@ -198,6 +200,34 @@ def test_processes_that_pull_at_once_fetch_each_layer_once(store: Store) -> None
         assert front.sent[path] == image.layers[0]["size"]
         assert len(front.paths(path_of(image, 1))) == 1
         assert store.find(reference(front)) is not None
+
+
+@pytest.mark.parametrize("locked", [draft.locked_file, draft.locked_folder])
+def test_a_draft_that_comes_too_late_goes_again(
+    tmp_path: pathlib.Path, locked: t.Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "thing"
+    flock = fcntl.flock
+
+    def finished_meanwhile(fd: int, how: int) -> None:
+        path.touch()
+        flock(fd, how)
+
+    monkeypatch.setattr(fcntl, "flock", finished_meanwhile)
+    with locked(str(path)) as mine:
+        assert mine is None
+    assert os.listdir(tmp_path) == ["thing"]
+
+
+def test_a_record_that_is_damaged_is_told(store: Store) -> None:
+    with Front(registry.images("app", {"1": simple()})) as front:
+        pull(store, front)
+        (path,) = pathlib.Path(store.root).glob("names/*/1.json")
+        path.write_text("{")
+        with pytest.raises(ImageError, match="the store's record is damaged; remove it"):
+            store.find(reference(front))
+        path.unlink()
+        assert pull(store, front)
 
 
 def test_several_layers_come_at_once(store: Store) -> None:

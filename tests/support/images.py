@@ -35,6 +35,7 @@ class Image:
 
     def __init__(self, *layers: bytes, config: t.Mapping[str, t.Any] | None = None, machine: str = MACHINE) -> None:
         self.blobs: dict[str, bytes] = {}
+        self.plain = sum(map(len, layers))  #: size of all layers, bytes
         self.diff_ids = [digest(layer) for layer in layers]
         document = {
             "os": "linux",

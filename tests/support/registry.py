@@ -18,6 +18,7 @@ import subprocess
 import threading
 import typing as t
 
+from support.abilities import need
 from support.images import Image
 from support.world import until
 
@@ -29,6 +30,7 @@ USER, PASSWORD = "someone", "a secret: of nobody"
 
 def certificates(folder: pathlib.Path) -> pathlib.Path:
     """An authority of our own, and certificates by it for a server on loopback and for a client, made by openssl."""
+    need("openssl")
     folder.mkdir()
     (folder / "names").write_text("subjectAltName=DNS:localhost,IP:127.0.0.1")
     new = "openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes"
@@ -62,6 +64,7 @@ def docker_registry(folder: pathlib.Path, tls: pathlib.Path | None = None, login
     :param login: only :data:`USER` may use it.
     :returns: ``HOST:PORT``.
     """
+    need("docker-registry")
     folder.mkdir(exist_ok=True)
     host = f"localhost:{free_port()}"
     settings: dict[str, t.Any] = {
@@ -96,7 +99,8 @@ def _listens(host: str) -> bool:
 
 def skopeo(*words: str) -> str:
     """What skopeo prints; what it would remember is kept from the host."""
-    hidden = ["unshare", "--mount", "sh", "-ec", 'mount -t tmpfs tmpfs /var/lib; exec "$@"', "sh"]
+    need("skopeo")
+    hidden = ["unshare", "--mount", "sh", "-ec", 'mount -t tmpfs tmpfs /var; mkdir /var/tmp; exec "$@"', "sh"]
     done = subprocess.run([*hidden, "skopeo", *words], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -105,13 +109,17 @@ def skopeo(*words: str) -> str:
 # --- a server of our own ---------------------------------------------------------------------------------------
 
 
+#: Length of a body that is sent again and again until nobody reads it any more.
+ENDLESS = -1
+
+
 class Reply(t.NamedTuple):
     """What a server answers."""
 
     status: int
     body: bytes = b""
     headers: t.Mapping[str, str] = {}
-    length: int | None = None  #: what it says of its length, if that is not true
+    length: int | None = None  #: what it says of its length, if that is not true; or :data:`ENDLESS`
 
 
 class Asked(t.NamedTuple):
@@ -140,6 +148,7 @@ class Front:
         self.stop_after: dict[str, int] = {}  #: bytes by path, after which a body ends, once
         self.hold = threading.Event()  #: where a body stops until it is set
         self.hold.set()
+        self.hung_up = threading.Event()  #: whether somebody had enough of a body without an end
         self._backend, self._lock = backend, threading.Lock()
         front = self
 
@@ -188,7 +197,7 @@ class Front:
         return [asked.path for asked in self.asked if part in asked.path]
 
     def _answer(self, handler: http.server.BaseHTTPRequestHandler) -> None:
-        headers = {name.lower(): value for name, value in handler.headers.items()}
+        headers = {name.lower(): ", ".join(handler.headers.get_all(name, [])) for name in handler.headers}
         asked = Asked(handler.command, handler.path, headers, handler.rfile.read(int(headers.get("content-length", 0))))
         with self._lock:
             self.asked.append(asked)
@@ -197,11 +206,21 @@ class Front:
         handler.send_response(reply.status)
         for name, value in reply.headers.items():
             handler.send_header(name, value)
-        handler.send_header("Content-Length", str(len(reply.body) if reply.length is None else reply.length))
+        if reply.length != ENDLESS:
+            handler.send_header("Content-Length", str(len(reply.body) if reply.length is None else reply.length))
         handler.end_headers()
         handler.close_connection = True
-        if asked.method != "HEAD":
+        if reply.length == ENDLESS:
+            self._send_forever(handler, reply.body)
+        elif asked.method != "HEAD":
             self._send(handler, asked.path, reply.body)
+
+    def _send_forever(self, handler: http.server.BaseHTTPRequestHandler, body: bytes) -> None:
+        try:
+            while True:
+                handler.wfile.write(body * 65536)
+        except OSError:
+            self.hung_up.set()
 
     def _send(self, handler: http.server.BaseHTTPRequestHandler, path: str, body: bytes) -> None:
         end = self.stop_after.pop(path, len(body))
@@ -236,6 +255,11 @@ def images(name: str, tags: t.Mapping[str, Image | bytes], media_type: str = "")
         return Reply(206, data[int(start[1]) :], {"Content-Type": kind, "Content-Range": span})
 
     return answer
+
+
+def always(reply: Reply) -> Backend:
+    """The same answer, whatever is asked."""
+    return lambda _asked: reply
 
 
 def forward(host: str) -> Backend:

@@ -29,14 +29,14 @@ def locked_file(path: str) -> t.Iterator[int | None]:
     :returns: descriptor of the draft for whoever is to finish it; ``None`` if it is finished.
     :raises OSError: the file system refused.
     """
-    with _locked(path, lambda draft: os.open(draft, _FILE, 0o600)) as fd:
+    with _locked(path, lambda draft: os.open(draft, _FILE, 0o600), os.unlink) as fd:
         yield fd
 
 
 @contextlib.contextmanager
 def locked_folder(path: str) -> t.Iterator[int | None]:
     """The same for a directory."""
-    with _locked(path, _make_folder) as fd:
+    with _locked(path, _make_folder, os.rmdir) as fd:
         yield fd
 
 
@@ -47,7 +47,7 @@ def _make_folder(draft: str) -> int:
 
 
 @contextlib.contextmanager
-def _locked(path: str, make: t.Callable[[str], int]) -> t.Iterator[int | None]:
+def _locked(path: str, make: t.Callable[[str], int], remove: t.Callable[[str], None]) -> t.Iterator[int | None]:
     while not os.path.lexists(path):
         try:
             fd = make(path + DRAFT)
@@ -55,9 +55,13 @@ def _locked(path: str, make: t.Callable[[str], int]) -> t.Iterator[int | None]:
             continue  # it was finished between being made and being opened
         try:
             fcntl.flock(fd, fcntl.LOCK_EX)
-            if _is(path + DRAFT, fd):
-                yield fd
-                return
+            if not _is(path + DRAFT, fd):
+                continue
+            if os.path.lexists(path):  # it was finished before this draft was made, which nobody needs
+                remove(path + DRAFT)
+                continue
+            yield fd
+            return
         finally:
             os.close(fd)
     yield None

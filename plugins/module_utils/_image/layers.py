@@ -70,7 +70,11 @@ class Layers:
     def all(self) -> list[str]:
         """Names of all layers."""
         names = files.list_directory(self.directory)
-        return [name for name in names if not name.endswith((DRAFT, _RECORD))]
+        return [name for name in names if not name.startswith(".") and not name.endswith((DRAFT, _RECORD))]
+
+    def size(self, names: t.Iterable[str]) -> int:
+        """Size of what layers were unpacked from, bytes."""
+        return sum(self._record(name)["size"] for name in names)
 
     def unpack(self, blob: t.BinaryIO, digest: str) -> None:
         """Have a layer: unpack it, or wait for whoever does so already.

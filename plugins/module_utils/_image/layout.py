@@ -233,11 +233,11 @@ class _Folder:
 class _Unpacked:
     """Files of an archive, one after the other in a file without a name.
 
-    :param fd: of that file.
+    :param place: that file, empty.
     """
 
-    def __init__(self, fd: int) -> None:
-        self._fd = fd
+    def __init__(self, place: t.IO[bytes]) -> None:
+        self._place = place
         self._places: dict[str, tuple[int, int]] = {}
         self._links: dict[str, str] = {}
         self._end = 0
@@ -253,19 +253,21 @@ class _Unpacked:
                 raise ImageError(entry.name, "the archive has it twice")
             if stat.S_ISREG(entry.kind):
                 for offset, piece in archive.pieces():
-                    os.pwrite(self._fd, piece, self._end + offset)
+                    self._place.seek(self._end + offset)
+                    self._place.write(piece)
                 self._places[name] = (self._end, entry.size)
                 self._end += entry.size
             elif entry.kind == HARD_LINK:
                 self._links[name] = posixpath.normpath(entry.link)
             elif stat.S_ISLNK(entry.kind):
                 self._links[name] = posixpath.normpath(posixpath.join(posixpath.dirname(name), entry.link))
+        self._place.flush()
 
     def open(self, name: str) -> t.BinaryIO | None:
         """A regular file, ``None`` if there is none."""
         for _depth in range(_DEEPEST):
             if name in self._places:
-                return reader(Part(self._fd, *self._places[name]))
+                return reader(Part(self._place.fileno(), *self._places[name]))
             if name not in self._links:
                 return None
             name = self._links[name]
@@ -277,7 +279,7 @@ def _unpacked(fd: int, scratch: str) -> t.Iterator[_Unpacked]:
     import tempfile
 
     with tempfile.TemporaryFile(dir=scratch) as place:
-        files = _Unpacked(place.fileno())
+        files = _Unpacked(place)
         with open(fd, "rb", closefd=False) as file, compression.opened(file) as stream:
             files.take(Archive(stream, _LIMITS))
         yield files

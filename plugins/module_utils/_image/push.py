@@ -14,10 +14,13 @@ from .manifest import Descriptor, Index
 from .reference import HUB, Reference
 from .registry import HUB_HOST, Repository
 from .source import Checked, Source, document
-from .transport import ANYBODY, Access, RegistryError, Response, explained
+from .transport import ANYBODY, ATTEMPTS, PASSING, Access, RegistryError, Response, explained, wait
 
-#: How much is sent at once, and sent again when the connection breaks, bytes.
+#: How much is sent at once, bytes.
 CHUNK: t.Final = 16 << 20
+#: What is worth to begin an upload again: no answer, an upload that is gone, trouble that may pass.
+_AGAIN: t.Final = frozenset({0, 404, 416, *PASSING})
+_BYTES: t.Final = {"Content-Type": "application/octet-stream"}
 
 
 def push(
@@ -63,10 +66,26 @@ class _Upload:
     def _blob(self, descriptor: Descriptor) -> None:
         there = self._repository.ask("HEAD", self._repository.url(f"/blobs/{descriptor.digest}"), {})
         there.close()
-        if there.status != 200:
-            location = self._begin(descriptor)
-            if location:
-                self._send(descriptor, location)
+        if there.status == 200:
+            return
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                self._upload(descriptor)
+                break
+            except RegistryError as error:
+                if error.status not in _AGAIN or attempt == ATTEMPTS:
+                    raise
+            wait(attempt)
+
+    def _upload(self, descriptor: Descriptor) -> None:
+        """Send a blob from its beginning on.
+
+        What became of a piece whose answer was lost cannot be asked: docker-registry drops an upload that is gone on
+        with from anywhere else than where it stands.
+        """
+        location = self._begin(descriptor)
+        if location:
+            self._send(descriptor, location)
 
     def _begin(self, descriptor: Descriptor) -> str:
         """Where to send a blob; nowhere if the registry has it in another repository and takes it from there."""
@@ -94,19 +113,13 @@ class _Upload:
             if piece:
                 checked.take(b"")
         url = f"{location}{'&' if '?' in location else '?'}{urllib.parse.urlencode({'digest': descriptor.digest})}"
-        headers = {"Content-Type": "application/octet-stream"}
-        self._accepted(self._repository.ask("PUT", url, headers, piece), descriptor.digest, 201).close()
+        answer = self._repository.ask("PUT", url, _BYTES, piece, attempts=1)
+        self._accepted(answer, descriptor.digest, 201).close()
 
     def _patch(self, descriptor: Descriptor, location: str, start: int, piece: bytes) -> str:
         """Send one of several pieces; where the next one goes."""
-        end = start + len(piece) - 1
-        headers = {"Content-Type": "application/octet-stream", "Content-Range": f"{start}-{end}"}
-        answer = self._repository.ask("PATCH", location, headers, piece)
-        if answer.status == 416:  # it came, and the answer was lost
-            answer.close()
-            answer = self._repository.ask("GET", location, {})
-            if answer.headers.get("Range", "").rpartition("-")[2] == str(end):
-                return self._next(answer)
+        headers = {**_BYTES, "Content-Range": f"{start}-{start + len(piece) - 1}"}
+        answer = self._repository.ask("PATCH", location, headers, piece, attempts=1)
         return self._next(self._accepted(answer, descriptor.digest, 202))
 
     def _next(self, answer: Response) -> str:

@@ -158,7 +158,9 @@ class Repository:
         """The URL of a path of the repository."""
         return self.client.url(f"/v2/{self.path}{path}")
 
-    def ask(self, method: str, url: str, headers: Headers, data: bytes | None = None) -> Response:
+    def ask(
+        self, method: str, url: str, headers: Headers, data: bytes | None = None, attempts: int = ATTEMPTS
+    ) -> Response:
         """A request that is authorized as the registry wants it.
 
         :raises RegistryError: there is no answer, or no way to authorize.
@@ -166,7 +168,7 @@ class Repository:
         at_home = self.client.is_home(url)
         for _attempt in range(3):  # without anything, with a token that is too old, with a new one
             used = self.authority.headers() if at_home else {}
-            answer = self.client.ask(method, url, {**headers, **used}, data)
+            answer = self.client.ask(method, url, {**headers, **used}, data, attempts)
             if answer.status != 401 or not at_home or not self.authority.renew(answer, used):
                 break
         if answer.status == 401:

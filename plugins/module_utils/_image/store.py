@@ -53,6 +53,7 @@ class Stored(t.NamedTuple):
     #: of 24 characters, so that a working directory there makes 128 of them fit into the options of mount(2).
     layers: tuple[str, ...]
     size: int  #: of its blobs, bytes
+    unpacked: int = 0  #: of the archives that its layers were unpacked from, bytes
 
 
 class Collected(t.NamedTuple):
@@ -102,7 +103,8 @@ class Store:
             return None
         with self.blobs.open(known["config"]) as file:
             config = manifest.parse_config(file.read())
-        return Stored(reference, digest, known["resolved"], config, layers, sum(known["blobs"].values()))
+        size = sum(known["blobs"].values())
+        return Stored(reference, digest, known["resolved"], config, layers, size, known["unpacked"])
 
     def images(self) -> list[Stored]:
         """All images that a reference leads to, sorted by it; those of which something is missing are left out."""
@@ -300,6 +302,7 @@ class Store:
                 "resolved": found.resolved.digest,
                 "config": found.manifest.config.digest,
                 "layers": list(layers),
+                "unpacked": self.layers.size(layers),
                 "blobs": {**documents, **{layer.digest: layer.size for layer in found.manifest.layers}},
             },
         )

@@ -29,7 +29,7 @@ PAUSE: t.Final = 0.5
 #: Longest that a server may make us wait before the next attempt, seconds.
 _LONGEST_PAUSE: t.Final = 60.0
 #: What may be over the next time.
-_PASSING: t.Final = frozenset({408, 429, 500, 502, 503, 504})
+PASSING: t.Final = frozenset({408, 429, 500, 502, 503, 504})
 _REDIRECTS: t.Final = frozenset({301, 302, 303, 307, 308})
 _MOST_REDIRECTS: t.Final = 5
 #: Largest text of an error, bytes.
@@ -116,6 +116,7 @@ class Client:
     def __init__(self, host: str, access: Access) -> None:
         self.access = access
         self.host = host
+        self._contexts: dict[bool, ssl.SSLContext] = {}
         self.home = place_of(f"{'http' if access.plain_http else 'https'}://{host}/")
 
     def url(self, path: str) -> str:
@@ -141,7 +142,7 @@ class Client:
         for attempt in range(1, attempts + 1):
             try:
                 answer = self._along(method, url, headers, data)
-                if answer.status not in _PASSING or attempt == attempts:
+                if answer.status not in PASSING or attempt == attempts:
                     return answer
                 pause = _asked_for(answer)
                 answer.close()
@@ -149,7 +150,7 @@ class Client:
                 if attempt == attempts or getattr(error, "reason", "") in _FOREVER:
                     raise RegistryError(self.host, _unreached(error)) from None
                 pause = 0.0
-            time.sleep(max(pause, PAUSE * 2 ** (attempt - 1)))
+            wait(attempt, pause)
         raise AssertionError("the last attempt returns or raises")
 
     def _along(self, method: str, url: str, headers: Headers, data: bytes | None) -> Response:
@@ -217,12 +218,18 @@ class Client:
 
     def _context(self, place: Place) -> ssl.SSLContext:
         """What is trusted; who we are is shown to the registry alone."""
+        at_home = place == self.home
+        if at_home not in self._contexts:
+            self._contexts[at_home] = self._new_context(at_home)
+        return self._contexts[at_home]
+
+    def _new_context(self, at_home: bool) -> ssl.SSLContext:
         access = self.access
         try:
             context = ssl.create_default_context()
             if access.ca_file:
                 context.load_verify_locations(access.ca_file)
-            if access.client_certificate and place == self.home:
+            if access.client_certificate and at_home:
                 context.load_cert_chain(access.client_certificate, access.client_key or None, "")
         except OSError as error:
             files = " and ".join(filter(None, (access.ca_file, access.client_certificate, access.client_key)))
@@ -255,6 +262,15 @@ class _Proxy(t.NamedTuple):
             user, password = (urllib.parse.unquote(word or "") for word in (parts.username, parts.password))
             headers["Proxy-Authorization"] = basic(user, password)
         return cls(parts.hostname, parts.port or 80, headers)
+
+
+def wait(attempt: int, least: float = 0.0) -> None:
+    """Wait before something is tried again, longer each time.
+
+    :param attempt: which one failed, from 1 on.
+    :param least: seconds that somebody asked for.
+    """
+    time.sleep(max(least, PAUSE * 2 ** (attempt - 1)))
 
 
 def basic(username: str, password: str) -> str:
@@ -304,7 +320,7 @@ def explained(answer: Response) -> str:
     import json
 
     text = ""
-    with contextlib.suppress(OSError, ValueError):
+    with contextlib.suppress(OSError, ValueError, TypeError, AttributeError, KeyError, RecursionError):
         errors = json.loads(body(answer, _TEXT))["errors"]
         text = "; ".join(f"{each.get('code', '')} {each.get('message', '')}".strip() for each in errors)
     return f"{answer.status} {shown(answer.reason)}" + (f" ({shown(text)})" if text else "")
