@@ -229,8 +229,8 @@ def test_a_configuration_says_how_to_run_an_image() -> None:
 def test_a_configuration_may_say_nothing() -> None:
     nothing = manifest.Config(Platform("", ""), ())
     assert manifest.parse_config(b"{}") == nothing
-    said = {"Cmd": None, "Env": None, "Labels": None, "Healthcheck": {"Test": []}}
-    empty: dict[str, t.Any] = {"rootfs": None, "config": said}
+    said: dict[str, t.Any] = {"Cmd": None, "Env": None, "Labels": None, "Healthcheck": {"Test": []}}
+    empty = {"rootfs": None, "config": said}
     assert manifest.parse_config(json.dumps(empty).encode()) == nothing
 
 

@@ -37,6 +37,9 @@ ROOT: t.Final = "/var/lib/nsfleet/images"
 AT_ONCE: t.Final = 4
 _FOLDERS: t.Final = ("blobs", "layers", "images", "names")
 _ENDING: t.Final = ".json"
+#: What is written down of an image, and of a reference.
+_IMAGE: t.Final = {"media_type": str, "resolved": str, "config": str, "layers": list, "blobs": dict, "unpacked": int}
+_NAME: t.Final = {"reference": str, "image": str}
 
 
 class Stored(t.NamedTuple):
@@ -79,19 +82,24 @@ class Store:
 
     def find(self, reference: Reference) -> Stored | None:
         """The image of a reference, if all of it is there. Nothing is hashed, written or asked of others."""
-        named = self._read(self._name(reference))
-        return self.image(named["image"], str(reference)) if named else None
+        named = self.named(reference)
+        return self.image(named, str(reference)) if named else None
+
+    def named(self, reference: Reference) -> str:
+        """Digest of the manifest that a reference leads to, whether or not all of it is there; empty if to none."""
+        known = self._read(self._name(reference), _NAME)
+        return known["image"] if known else ""
 
     def image(self, digest: str, reference: str = "") -> Stored | None:
         """The same by the digest of a manifest, whatever references lead to it.
 
         :param reference: is told in the result.
         """
-        known = self._read(self._record(digest))
+        known = self._read(self._record(digest), _IMAGE)
         if known is None or not all(map(self.blobs.has, known["blobs"])):
             return None
         layers = tuple(map(self.layers.path, known["layers"]))
-        if not all(map(os.path.isdir, layers)):
+        if any("/" in name for name in known["layers"]) or not all(map(os.path.isdir, layers)):
             return None
         with self.blobs.open(known["config"]) as file:
             config = manifest.parse_config(file.read())
@@ -108,8 +116,8 @@ class Store:
         found = {}
         for folder in files.list_directory(os.path.join(self.root, "names")):
             for name in files.list_directory(os.path.join(self.root, "names", folder)):
-                named = self._read(os.path.join(self.root, "names", folder, name)) if name.endswith(_ENDING) else None
-                if named:
+                named = self._read(os.path.join(self.root, "names", folder, name), _NAME)
+                if named and name.endswith(_ENDING):
                     found[named["reference"]] = named["image"]
         return dict(sorted(found.items()))
 
@@ -144,7 +152,7 @@ class Store:
 
         :raises ImageError: it is not.
         """
-        if self._read(self._record(digest)) is None:
+        if self._read(self._record(digest), _IMAGE) is None:
             raise ImageError(digest, "there is no such image in the store")
         self._write(self._name(reference), {"reference": str(reference), "image": digest})
 
@@ -161,30 +169,55 @@ class Store:
         :returns: digests of those that were damaged.
         """
         damaged = [digest for digest in self.blobs.all() if not self.blobs.is_whole(digest)]
-        for digest in damaged:
-            self.blobs.drop(digest)
+        self.drop(damaged)
         return damaged
 
-    def collect(self, in_use: t.Collection[str] = ()) -> Collected:
-        """Remove what neither a reference nor anything that uses an image needs; runs that pull are waited for.
+    def damaged(self, digest: str) -> list[str]:
+        """Digests of those blobs of an image that are not what they were; all of them are read.
+
+        :param digest: of its manifest.
+        """
+        known = self._read(self._record(digest), _IMAGE) or {"blobs": {}}
+        return [each for each in known["blobs"] if not self.blobs.is_whole(each)]
+
+    def drop(self, digests: t.Iterable[str]) -> None:
+        """Remove blobs, so that the next pull fetches them again."""
+        for digest in digests:
+            self.blobs.drop(digest)
+
+    def spare(self, in_use: t.Collection[str] = ()) -> list[str]:
+        """Digests of images that :meth:`collect` would remove now."""
+        kept = {*self.references().values(), *in_use}
+        return [digest for digest in self._all() if digest not in kept]
+
+    def collect(self, in_use: t.Collection[str] = (), layers: t.Collection[str] = (), wait: bool = True) -> Collected:
+        """Remove what neither a reference nor anything that uses an image needs; of an empty store, the store.
 
         :param in_use: digests of manifests (:attr:`Stored.digest`) of images that something uses.
+        :param layers: directories of layers that something uses, whatever is written down of its image.
+        :param wait: for runs that pull; else nothing is removed while there is one, which will do it itself.
         :raises KernelError: the file system refused.
         """
-        if not os.path.isdir(self.root):
-            return Collected((), 0, 0, 0)
-        with self._locked(fcntl.LOCK_EX):
-            kept = {*self.references().values(), *in_use}
-            gone = [digest for digest in self._all() if digest not in kept]
-            for digest in gone:
-                files.remove(self._record(digest))
-            needed = [known for digest in self._all() if (known := self._read(self._record(digest)))]
-            self.layers.sweep()
-            self._sweep()
-            blobs, size = self._drop_blobs({digest for known in needed for digest in known["blobs"]})
-            layers = [name for name in self.layers.all() if all(name not in known["layers"] for known in needed)]
-            for name in layers:
-                self.layers.remove(name)
+        nothing = Collected((), 0, 0, 0)
+        try:
+            with self._locked(fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB)):
+                return self._collect(in_use, layers)
+        except (FileNotFoundError, BlockingIOError):
+            return nothing
+
+    def _collect(self, in_use: t.Collection[str], used: t.Collection[str]) -> Collected:
+        gone = self.spare(in_use)
+        for digest in gone:
+            files.remove(self._record(digest))
+        needed = [known for digest in self._all() if (known := self._read(self._record(digest), _IMAGE))]
+        self.layers.sweep()
+        self._sweep()
+        blobs, size = self._drop_blobs({digest for known in needed for digest in known["blobs"]})
+        kept = {*(name for known in needed for name in known["layers"]), *map(os.path.basename, used)}
+        layers = [name for name in self.layers.all() if name not in kept]
+        for name in layers:
+            self.layers.remove(name)
+        files.remove_empty(*(os.path.join(self.root, folder) for folder in _FOLDERS), self.root)
         return Collected(tuple(gone), blobs, len(layers), size)
 
     @contextlib.contextmanager
@@ -193,14 +226,18 @@ class Store:
 
         :raises KernelError: the directory cannot be made.
         """
+        with self._locked(fcntl.LOCK_SH, self._make):
+            yield
+
+    def _make(self) -> None:
         try:
             for folder in _FOLDERS:
                 os.makedirs(os.path.join(self.root, folder), 0o700, exist_ok=True)
             os.chmod(self.root, 0o700)
+        except FileNotFoundError:  # it was removed meanwhile
+            raise
         except OSError as error:
             raise KernelError(f"make the store {self.root}", error) from None
-        with self._locked(fcntl.LOCK_SH):
-            yield
 
     # --- as a source ----------------------------------------------------------------------
 
@@ -271,7 +308,7 @@ class Store:
         )
 
     def _descriptor(self, digest: str) -> Descriptor:
-        known = self._read(self._record(digest)) or {}
+        known = self._read(self._record(digest), _IMAGE) or {}
         return Descriptor(known["media_type"], digest, known["blobs"][digest])
 
     def _name(self, reference: Reference) -> str:
@@ -287,14 +324,16 @@ class Store:
         names = files.list_directory(os.path.join(self.root, "images"))
         return [f"sha256:{name[: -len(_ENDING)]}" for name in names if name.endswith(_ENDING)]
 
-    def _read(self, path: str) -> dict[str, t.Any] | None:
+    def _read(self, path: str, form: t.Mapping[str, type]) -> dict[str, t.Any] | None:
+        """A record; one that is damaged is as good as none, and is written anew by the next pull."""
         try:
-            text = files.read_text(path)
-            return t.cast("dict[str, t.Any]", json.loads(text)) if text else None
+            known: t.Any = json.loads(files.read_text(path) or "0")
         except OSError as error:
             raise KernelError(f"read {path}", error) from None
         except ValueError:
-            raise ImageError(path, "the store's record is damaged; remove it and pull the image again") from None
+            return None
+        fits = isinstance(known, dict) and all(isinstance(known.get(name), kind) for name, kind in form.items())
+        return known if fits else None
 
     def _write(self, path: str, content: t.Mapping[str, t.Any]) -> None:
         try:
@@ -303,13 +342,40 @@ class Store:
             raise KernelError(f"write {path}", error) from None
 
     @contextlib.contextmanager
-    def _locked(self, how: int) -> t.Iterator[None]:
-        fd = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    def _locked(self, how: int, make: t.Callable[[], None] | None = None) -> t.Iterator[None]:
+        fd = self._open_locked(how, make)
         try:
-            fcntl.flock(fd, how)
             yield
         finally:
             os.close(fd)
+
+    def _open_locked(self, how: int, make: t.Callable[[], None] | None) -> int:
+        """Lock the store; one that was removed before it was locked is no store, and another one is made."""
+        while True:
+            try:
+                if make:
+                    make()
+                fd = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            except FileNotFoundError:
+                if make:
+                    continue
+                raise
+            try:
+                fcntl.flock(fd, how)
+            except OSError:
+                os.close(fd)
+                raise
+            if self._is_in_place(fd):
+                if make:
+                    make()  # what is in it, too: nobody removes it any more
+                return fd
+            os.close(fd)
+
+    def _is_in_place(self, fd: int) -> bool:
+        try:
+            return os.path.samestat(os.fstat(fd), os.stat(self.root))
+        except FileNotFoundError:
+            return False
 
     def _sweep(self) -> None:
         """Remove drafts of documents and records."""
