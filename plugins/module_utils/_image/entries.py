@@ -177,7 +177,7 @@ class Archive:
         while self._left:
             self._data(min(self._left, CHUNK))
         self._stream.whole(self._filling, "a file")
-        self._filling = 0
+        self._filling, self._segments = 0, ()
 
     # --- headers ----------------------------------------------------------------------
 

@@ -64,7 +64,11 @@ class Unpacked(t.NamedTuple):
     digest: str  #: of the uncompressed stream, ``sha256:...``
     entries: int
     size: int  #: of the uncompressed stream, bytes
-    implied: tuple[str, ...]  #: directories that had to be made and that no entry describes: root's, 0755, of 1970
+    #: Directories that had to be made and that no entry describes: root's, 0755, of 1970. In a layer that was unpacked
+    #: alone they stand over whatever the layers below have there, be it a link.
+    implied: tuple[str, ...]
+    #: The root of the layer is opaque: overlayfs does not heed that, so what is below must not be given to it.
+    opaque: bool
 
 
 def unpack(
@@ -88,7 +92,7 @@ def unpack(
         implied = tree.finish()
     finally:
         tree.folders.forget()
-    return Unpacked(archive.digest, archive.entries, archive.size, implied)
+    return Unpacked(archive.digest, archive.entries, archive.size, implied, tree.opaque)
 
 
 class _Tree:
@@ -130,6 +134,11 @@ class _Tree:
             return self.folders.finish()
         except OSError as error:
             raise KernelError("unpack", error) from None
+
+    @property
+    def opaque(self) -> bool:
+        """Whether the layer hides all that is below it."""
+        return self._whiteouts.opaque
 
     def _path(self, name: str, entry: str) -> str:
         """A path of the archive from the top of the tree, without anything that is not a name.
