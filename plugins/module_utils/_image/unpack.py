@@ -21,6 +21,7 @@ import typing as t
 from .._kernel import files
 from .._kernel.path import open_in
 from .._model.errors import KernelError
+from . import xattrs
 from .entries import CHUNK, HARD_LINK, Archive, Entry, Limits
 from .errors import ImageError, shown
 from .folders import Folder, Folders
@@ -30,9 +31,6 @@ _ZEROS: t.Final = b"\0" * CHUNK
 _DIRECTORY: t.Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NEW: t.Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _SET_ID: t.Final = stat.S_ISUID | stat.S_ISGID
-_CAPABILITY: t.Final = "security.capability"
-#: Extended attributes that belong to a file wherever it is.
-_CARRIED: t.Final = ("user.", "system.posix_acl_")
 
 
 class Whiteouts(enum.Enum):
@@ -292,13 +290,7 @@ class _Tree:
                 os.setxattr(file, key, value, follow_symlinks=follow)
 
     def _keeps(self, key: str) -> bool:
-        """Whether an extended attribute is taken from an archive.
-
-        Labels of security modules and signatures (``security.*``) belong to the host that the archive was made on, and
-        honest images have them. ``trusted.*`` is for the host alone: with those of overlayfs a layer could have files
-        of other layers shown under names of its own (``redirect``, ``metacopy``). All these are left away.
-        """
-        return key.startswith(_CARRIED) or (key == _CAPABILITY and self._policy.privileges)
+        return xattrs.carried(key) and (key != xattrs.CAPABILITY or self._policy.privileges)
 
 
 _MAKERS: t.Final[t.Mapping[int, t.Callable[[_Tree, Entry, Folder, str], None]]] = {
