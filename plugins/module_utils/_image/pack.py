@@ -16,11 +16,11 @@ import stat
 import typing as t
 
 from .._model.errors import KernelError
-from . import headers, xattrs
-from .entries import CHUNK, HARD_LINK, Entry, Limits
+from . import headers
+from .entries import HARD_LINK, Entry, Limits
 from .errors import ImageError
 from .headers import BLOCK
-from .walk import Names, Node, walk
+from .walk import Describer, Node, Owner, content, walk
 from .whiteouts import OPAQUE, OVERLAY_OPAQUE, OVERLAY_WHITEOUT, PREFIX
 
 _LETTERS: t.Final = {
@@ -28,15 +28,12 @@ _LETTERS: t.Final = {
     stat.S_IFDIR: b"5", stat.S_IFIFO: b"6",
 }  # fmt: skip
 _END: t.Final = b"\0" * (2 * BLOCK)
-_READ: t.Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 #: How long a name may be in a header, bytes; and how large a size, an owner, a time.
 _NAME: t.Final = 100
 _SIZE, _OWNER, _TIME = (1 << 33) - 1, (1 << 21) - 1, (1 << 33) - 1
 #: What a file of an upper layer has that is in part, or under another name, in a layer below.
 _ELSEWHERE: t.Final = ("trusted.overlay.redirect", "trusted.overlay.metacopy")
 LIMITS: t.Final = Limits()
-
-Owner = t.Callable[[int, int], "tuple[int, int]"]
 
 
 class Packed(t.NamedTuple):
@@ -47,7 +44,15 @@ class Packed(t.NamedTuple):
     size: int  #: bytes
 
 
-def pack(tree: int, out: t.BinaryIO, *, layer: bool, owner: Owner | None = None, limits: Limits = LIMITS) -> Packed:
+def pack(
+    tree: int,
+    out: t.BinaryIO,
+    *,
+    layer: bool,
+    owner: Owner | None = None,
+    only: t.Collection[str] | None = None,
+    limits: Limits = LIMITS,
+) -> Packed:
     """Write a tree as a tar archive, uncompressed.
 
     Sockets are left away, holes are written as zeros.
@@ -55,10 +60,12 @@ def pack(tree: int, out: t.BinaryIO, *, layer: bool, owner: Owner | None = None,
     :param tree: descriptor of a directory, which nobody changes meanwhile.
     :param layer: it is the upper directory of an overlay; what hides something below it becomes whiteouts (image-spec).
     :param owner: user and group that the archive is to have, of those in the tree.
+    :param only: paths of the files to write, ``.`` for the top, without what is in directories; else all are.
+        All names of a file are written if its first one is.
     :raises ImageError: something in the tree cannot be said in an archive, or is too much.
     :raises KernelError: the file system refused something, or the tree changed.
     """
-    packer = _Packer(out, layer, owner, limits)
+    packer = _Packer(out, layer, owner, only, limits)
     try:
         for node in walk(tree):
             packer.add(node)
@@ -71,12 +78,14 @@ def pack(tree: int, out: t.BinaryIO, *, layer: bool, owner: Owner | None = None,
 class _Packer:
     """An archive that is being written."""
 
-    def __init__(self, out: t.BinaryIO, layer: bool, owner: Owner | None, limits: Limits) -> None:
+    def __init__(
+        self, out: t.BinaryIO, layer: bool, owner: Owner | None, only: t.Collection[str] | None, limits: Limits
+    ) -> None:
         self._out = out
         self._layer = layer
-        self._owner = owner
+        self._only = only
         self._limits = limits
-        self._names = Names()
+        self._describer = Describer(owner)
         self.hash = hashlib.sha256()
         self.entries = 0
         self.size = 0
@@ -86,10 +95,8 @@ class _Packer:
         opaque = self._layer and self._is_opaque(node)
         if self._layer and node.kind == stat.S_IFCHR and node.info.st_rdev == OVERLAY_WHITEOUT:
             self._whiteout(node.path, PREFIX + node.name)
-        elif node.kind == stat.S_IFREG:
-            self._file(node)
         elif node.kind != stat.S_IFSOCK:
-            self._head(self._described(node, node.place))
+            self._file(node, self._describer.entry(node))
         if opaque:
             self._whiteout(f"{node.path}/", OPAQUE)
 
@@ -114,43 +121,18 @@ class _Packer:
         key, value = OVERLAY_OPAQUE
         return key in keys and os.getxattr(node.place, key, follow_symlinks=False) == value
 
-    def _file(self, node: Node) -> None:
-        """Write a regular file, which must be as long as it is said to be."""
-        fd = os.open(node.name, _READ, dir_fd=node.folder)
-        try:
-            entry = self._described(node, fd)
-            self._head(entry)
-            for place in range(0, entry.size, CHUNK):
-                wanted = min(entry.size - place, CHUNK)
-                piece = os.pread(fd, wanted, place)
-                if len(piece) < wanted:
-                    raise ImageError(node.path, "it became shorter while it was read")
-                self.write(piece)
-        finally:
-            os.close(fd)
+    def _file(self, node: Node, entry: Entry) -> None:
+        """Write an entry with its data, if it is wanted."""
+        if (
+            self._only is not None
+            and (node.path or ".") not in self._only
+            and (entry.kind != HARD_LINK or entry.link not in self._only)
+        ):
+            return
+        self._head(entry)
+        for piece in content(node, entry.size) if entry.size else ():
+            self.write(piece)
         self.write(b"\0" * (-entry.size % BLOCK))
-
-    def _described(self, node: Node, file: int | str) -> Entry:
-        """What is to be said of a file.
-
-        :param file: descriptor, or a path whose last part is not followed.
-        """
-        info = node.info
-        first = self._names.first(node)
-        kind = node.kind if first is None else HARD_LINK
-        uid, gid = (self._owner or _same)(info.st_uid, info.st_gid)
-        return Entry(
-            name=f"{node.path or '.'}/" if kind == stat.S_IFDIR else node.path,
-            kind=kind,
-            mode=stat.S_IMODE(info.st_mode),
-            uid=uid,
-            gid=gid,
-            size=info.st_size if kind == stat.S_IFREG else 0,
-            mtime=info.st_mtime_ns,
-            link=os.readlink(node.name, dir_fd=node.folder) if kind == stat.S_IFLNK else first or "",
-            device=info.st_rdev if kind in (stat.S_IFCHR, stat.S_IFBLK) else 0,
-            xattrs={} if kind == HARD_LINK else xattrs.carried_of(file),
-        )
 
     def _whiteout(self, path: str, name: str) -> None:
         """Write a whiteout, which has nothing but its name, into the directory of a path."""
@@ -161,10 +143,6 @@ class _Packer:
         """Write what comes before the data of an entry."""
         self.entries += 1
         self.write(_head(entry))
-
-
-def _same(uid: int, gid: int) -> tuple[int, int]:
-    return uid, gid
 
 
 def _head(entry: Entry) -> bytes:

@@ -11,8 +11,15 @@ import stat
 import typing as t
 
 from .._kernel.path import open_in
+from .entries import CHUNK, HARD_LINK, Entry
+from .errors import ImageError
+from .xattrs import carried_of
 
 _DIRECTORY: t.Final = os.O_RDONLY | os.O_DIRECTORY
+#: Whatever somebody put there meanwhile, nothing waits for it.
+_FILE: t.Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+
+Owner = t.Callable[[int, int], "tuple[int, int]"]
 
 
 class Node(t.NamedTuple):
@@ -87,15 +94,60 @@ class _Folder:
             self._fd = -1
 
 
-class Names:
-    """The first names of files that have several."""
+class Describer:
+    """Says of the files of a tree what an archive would say of them.
 
-    def __init__(self) -> None:
+    :param owner: user and group that they are to have, of those in the tree.
+    """
+
+    def __init__(self, owner: Owner | None = None) -> None:
+        self._owner = owner or _same
+        #: First names of files that have several.
         self._first: dict[tuple[int, int], str] = {}
 
-    def first(self, node: Node) -> str | None:
-        """The name that a file was met by before, if it was."""
+    def entry(self, node: Node) -> Entry:
+        """One file, whose later names are hard links to its first one."""
+        info = node.info
+        first = self._other_name(node)
+        kind = node.kind if first is None else HARD_LINK
+        uid, gid = self._owner(info.st_uid, info.st_gid)
+        return Entry(
+            name=f"{node.path or '.'}/" if kind == stat.S_IFDIR else node.path,
+            kind=kind,
+            mode=stat.S_IMODE(info.st_mode),
+            uid=uid,
+            gid=gid,
+            size=info.st_size if kind == stat.S_IFREG else 0,
+            mtime=info.st_mtime_ns,
+            link=os.readlink(node.name, dir_fd=node.folder) if kind == stat.S_IFLNK else first or "",
+            device=info.st_rdev if kind in (stat.S_IFCHR, stat.S_IFBLK) else 0,
+            xattrs={} if kind == HARD_LINK else carried_of(node.place),
+        )
+
+    def _other_name(self, node: Node) -> str | None:
         if node.info.st_nlink < 2 or node.kind == stat.S_IFDIR:
             return None
         first = self._first.setdefault((node.info.st_dev, node.info.st_ino), node.path)
         return None if first == node.path else first
+
+
+def _same(uid: int, gid: int) -> tuple[int, int]:
+    return uid, gid
+
+
+def content(node: Node, size: int) -> t.Iterator[bytes]:
+    """The content of a regular file.
+
+    :param size: how long it is, bytes.
+    :raises ImageError: it became shorter.
+    """
+    fd = os.open(node.name, _FILE, dir_fd=node.folder)
+    try:
+        for place in range(0, size, CHUNK):
+            wanted = min(size - place, CHUNK)
+            piece = os.pread(fd, wanted, place)
+            if len(piece) < wanted:
+                raise ImageError(node.path, "it became shorter while it was read")
+            yield piece
+    finally:
+        os.close(fd)
