@@ -54,7 +54,7 @@ def look(tree: int, read: bool) -> dict[str, Seen]:
     found = {}
     for node in walk(tree):
         entry = describer.entry(node)
-        found[node.path or "."] = Seen(entry, _digest(node, entry.size) if read and node.kind == stat.S_IFREG else "")
+        found[node.path or "."] = Seen(entry, _digest(node, entry.size) if read and entry.kind == stat.S_IFREG else "")
     return found
 
 
