@@ -176,7 +176,7 @@ class Archive:
     def _skip(self) -> None:
         while self._left:
             self._data(min(self._left, CHUNK))
-        self._stream.whole(self._filling, "a file")
+        self._stream.take(self._filling)  # umoci insert and others leave the last one out
         self._filling, self._segments = 0, ()
 
     # --- headers ----------------------------------------------------------------------
