@@ -308,6 +308,13 @@ def test_a_whiteout_of_a_directory_that_is_made_anew_is_opaque(place: Place, ord
     assert os.listdir(place.tree / "dir") == ["new"]
 
 
+def test_an_opaque_root(place: Place) -> None:
+    assert not place.take(file("old"), file("dir/old"), file("dir/.wh..wh..opq")).opaque
+    assert place.take(file("new"), file(".wh..wh..opq")).opaque
+    assert os.listdir(place.tree) == ["new"]
+    assert place.take(file(".wh..wh..opq"), whiteouts=Whiteouts.OVERLAY).opaque, "the kernel does not heed it"
+
+
 def test_a_whiteout_of_a_link_removes_the_link(place: Place) -> None:
     place.take(symlink("out", str(place.host)), symlink("dir", str(place.host / "sub")))
     place.take(file(".wh.out"), file(".wh.dir"))

@@ -177,7 +177,7 @@ class Archive:
         while self._left:
             self._data(min(self._left, CHUNK))
         self._stream.take(self._filling)  # umoci insert and others leave the last one out
-        self._filling = 0
+        self._filling, self._segments = 0, ()
 
     # --- headers ----------------------------------------------------------------------
 

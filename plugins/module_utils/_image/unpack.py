@@ -21,6 +21,7 @@ import typing as t
 from .._kernel import files
 from .._kernel.path import open_in
 from .._model.errors import KernelError
+from . import xattrs
 from .entries import CHUNK, HARD_LINK, Archive, Entry, Limits
 from .errors import ImageError, shown
 from .folders import Folder, Folders
@@ -30,9 +31,6 @@ _ZEROS: t.Final = b"\0" * CHUNK
 _DIRECTORY: t.Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NEW: t.Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _SET_ID: t.Final = stat.S_ISUID | stat.S_ISGID
-_CAPABILITY: t.Final = "security.capability"
-#: Extended attributes that belong to a file wherever it is.
-_CARRIED: t.Final = ("user.", "system.posix_acl_")
 
 
 class Whiteouts(enum.Enum):
@@ -64,7 +62,11 @@ class Unpacked(t.NamedTuple):
     digest: str  #: of the uncompressed stream, ``sha256:...``
     entries: int
     size: int  #: of the uncompressed stream, bytes
-    implied: tuple[str, ...]  #: directories that had to be made and that no entry describes: root's, 0755, of 1970
+    #: Directories that had to be made and that no entry describes: root's, 0755, of 1970. In a layer that was unpacked
+    #: alone they stand over whatever the layers below have there, be it a link.
+    implied: tuple[str, ...]
+    #: The root of the layer is opaque: overlayfs does not heed that, so what is below must not be given to it.
+    opaque: bool
 
 
 def unpack(
@@ -88,7 +90,7 @@ def unpack(
         implied = tree.finish()
     finally:
         tree.folders.forget()
-    return Unpacked(archive.digest, archive.entries, archive.size, implied)
+    return Unpacked(archive.digest, archive.entries, archive.size, implied, tree.opaque)
 
 
 class _Tree:
@@ -130,6 +132,11 @@ class _Tree:
             return self.folders.finish()
         except OSError as error:
             raise KernelError("unpack", error) from None
+
+    @property
+    def opaque(self) -> bool:
+        """Whether the layer hides all that is below it."""
+        return self._whiteouts.opaque
 
     def _path(self, name: str, entry: str) -> str:
         """A path of the archive from the top of the tree, without anything that is not a name.
@@ -283,13 +290,7 @@ class _Tree:
                 os.setxattr(file, key, value, follow_symlinks=follow)
 
     def _keeps(self, key: str) -> bool:
-        """Whether an extended attribute is taken from an archive.
-
-        Labels of security modules and signatures (``security.*``) belong to the host that the archive was made on, and
-        honest images have them. ``trusted.*`` is for the host alone: with those of overlayfs a layer could have files
-        of other layers shown under names of its own (``redirect``, ``metacopy``). All these are left away.
-        """
-        return key.startswith(_CARRIED) or (key == _CAPABILITY and self._policy.privileges)
+        return xattrs.carried(key) and (key != xattrs.CAPABILITY or self._policy.privileges)
 
 
 _MAKERS: t.Final[t.Mapping[int, t.Callable[[_Tree, Entry, Folder, str], None]]] = {
