@@ -229,7 +229,7 @@ def test_mirrors_and_certificates_of_clients(tmp_path: pathlib.Path) -> None:
 def test_a_proxy_is_asked(tmp_path: pathlib.Path) -> None:
     del tmp_path
     with Front(registry.images("shop/web", {"1": image()})) as front:
-        base = {"name": "registry.example/shop/web:1", "plain_http": True, "proxy": front.url}
+        base: dict[str, t.Any] = {"name": "registry.example/shop/web:1", "plain_http": True, "proxy": front.url}
         front.instead["http://registry.example"] = lambda asked: registry.images("shop/web", {"1": image()})(
             asked._replace(path=asked.path.removeprefix("http://registry.example"))
         )

@@ -230,7 +230,7 @@ def test_a_configuration_may_say_nothing() -> None:
     nothing = manifest.Config(Platform("", ""), ())
     assert manifest.parse_config(b"{}") == nothing
     said: dict[str, t.Any] = {"Cmd": None, "Env": None, "Labels": None, "Healthcheck": {"Test": []}}
-    empty = {"rootfs": None, "config": said}
+    empty: dict[str, t.Any] = {"rootfs": None, "config": said}
     assert manifest.parse_config(json.dumps(empty).encode()) == nothing
 
 
