@@ -13,11 +13,12 @@ description:
   - Turns its options into an OCI bundle and runs it in namespaces and a control group of its own, hardened unless told
     otherwise. No Docker, no Podman, no daemon.
   - A container is described as a whole. An option that the task does not give has its default, so what disappears from
-    the task disappears from the container. A task without O(command) only sets the state of one that is there.
+    the task disappears from the container. A task with neither O(command) nor O(image) only sets the state of one that
+    is there.
   - What the kernel can tell of a running container is read from the kernel (host name, mounts, namespaces, kernel
     parameters, resource limits, control group), the rest from its bundle. What drifted is repaired.
   - Limits, names, kernel parameters and resource limits change under the running container. Other changes restart it
-    and keep what it wrote. Another O(rootfs) or O(overlay) makes it anew. RV(plan) says which.
+    and keep what it wrote. Another O(image), O(rootfs) or O(overlay) makes it anew. RV(plan) says which.
   - Before a running container is stopped for a change, the new one is started beside it, up to the first instruction
     of its program. If that does not work, the task fails and the old one goes on. If the new one does not start all the
     same once the old one was stopped, the old one is started again, with what it wrote.
@@ -46,19 +47,27 @@ options:
       started: It runs.
       stopped: It is there and does not run.
       restarted: It is stopped if it runs, and started. This changes something on every run.
-      absent: It does not run, and nothing of it is left. Its O(rootfs) is not part of it and stays.
+      absent: It does not run, and nothing of it is left. Its O(image) or O(rootfs) is not part of it and stays.
+  image:
+    description:
+      - Image in the store of this host whose layers are the root file system, shared with whoever has the same ones,
+        with a layer of its own to write to. A task M(nsfleet.linux.image) gets it there.
+      - What the image says is the default of O(command) (its entrypoint and cmd), O(env), O(user), O(cwd) and
+        O(stop_signal). An environment variable that O(env) does not name is the image's.
+      - If the name has come to mean another image, the container is made anew from that one.
+    type: str
   rootfs:
     description:
-      - Directory of the root file system. Required unless O(namespaces.mount) is not private.
+      - Directory of the root file system. Required unless there is an O(image), or O(namespaces.mount) is not private.
     type: path
   overlay:
     description:
       - Where the container writes to. Without a layer of its own it writes into O(rootfs), and two containers with one
         rootfs see each other's writes.
-      - The default is V(none).
+      - The default is V(none). With O(image), which nobody writes to, it is V(disk), and V(none) with O(read_only).
     type: str
     choices:
-      none: Into the root file system itself.
+      none: Into the root file system itself; an O(image) can only be read then.
       disk: Into a private layer on disk, which lives as long as the container.
       tmpfs: Into a private layer in memory, which lives as long as it runs.
   idmap:

@@ -30,6 +30,9 @@ PROBES = {
     "runc": "command -v runc",
     "podman": "command -v podman conmon",
     "containerd": "command -v containerd ctr",
+    "docker-registry": "command -v docker-registry htpasswd",
+    "openssl": "command -v openssl",
+    "skopeo": "command -v skopeo",
     "a limit of learned addresses of bridges": "printf '6.7\\n%s\\n' \"$(uname -r)\" | sort -VC",
 }
 

@@ -17,7 +17,7 @@ import zipfile
 
 import pytest
 from ansible_collections.nsfleet.linux.plugins.module_utils._kernel import capability, files
-from ansible_collections.nsfleet.linux.plugins.module_utils._kernel.path import LARGEST
+from ansible_collections.nsfleet.linux.plugins.module_utils._kernel.path import LARGEST, read_file
 from ansible_collections.nsfleet.linux.plugins.module_utils._model.errors import InvalidOptions, NsfleetError
 from ansible_collections.nsfleet.linux.plugins.module_utils._resources.container import Container
 from ansible_collections.nsfleet.linux.plugins.module_utils._resources.container_fields import FIELDS
@@ -391,7 +391,7 @@ class Root:
         """A user of the container."""
         fd = os.open(self.folder, os.O_PATH | os.O_DIRECTORY)
         try:
-            return users.resolve(fd, user, groups)
+            return users.resolve(lambda path: read_file(fd, path), user, groups)
         finally:
             os.close(fd)
 

@@ -106,6 +106,15 @@ def read_file(root: int, path: str) -> str | None:
         fd = open_in(root, path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
     except (FileNotFoundError, NotADirectoryError):
         return None
+    return text_of(fd, path)
+
+
+def text_of(fd: int, path: str) -> str:
+    """The text of a small regular file that is open, and closed then.
+
+    :param path: what it is called.
+    :raises OSError: it is too large (``EFBIG``), or no regular file (``EINVAL``).
+    """
     try:
         if not stat.S_ISREG(os.fstat(fd).st_mode):
             raise OSError(errno.EINVAL, "expected a regular file", path)

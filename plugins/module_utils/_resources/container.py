@@ -45,6 +45,7 @@ from .container_fields import (
 from .policy import POLICY
 
 if t.TYPE_CHECKING:
+    from .._kernel.overlay import Layers
     from .._runtime.exchange import Exchange
 
 TABLE = Table(
@@ -62,7 +63,7 @@ TABLE = Table(
         Field("configured", "bool", option=False),
         *(field for field in POLICY if field.name != "state"),
     ),
-    **limits.RULES,
+    mutually_exclusive=[*limits.RULES["mutually_exclusive"], ("image", "rootfs")],
 )  # fmt: skip
 #: How many parts and links of a path are followed.
 _MOST_LINKS = 200
@@ -73,8 +74,8 @@ _COMPARED = ("current", "restarted", "configured")
 _LIMITS = Table(limits.LIMITS)
 _BUNDLE_FIELDS = Table(FIELDS)
 _NEEDS_PRIVATE_MOUNTS = (
-    "rootfs", "overlay", "read_only", "mounts", "masked_paths", "readonly_paths", "idmap", "rootfs_propagation",
-    "device_nodes",
+    "image", "rootfs", "overlay", "read_only", "mounts", "masked_paths", "readonly_paths", "idmap",
+    "rootfs_propagation", "device_nodes",
 )  # fmt: skip
 #: How many ranges a user namespace can have (user_namespaces(7)).
 _MOST_RANGES = 340
@@ -93,12 +94,14 @@ class Container(Passing):
         self._restored: Spec | None = None
         self._started = False
         self._layer = ""  #: which of the private layers on disk is its own
+        self._below = ""  #: the shared layers below its root file system, of an image
+        self._no_image = False  #: whether the store lacks the image that it is to have
         self._lacking: set[str] = set()  #: why it cannot have the ids that it is to have
         #: The profile of system calls; empty, which the bundle refuses, where it cannot be had.
         self._profile: Spec | None = None
         self._profile_problem: Exception | None = None
-        #: Whether the task describes the container. Without a command it only says whether it is to run.
-        self.described = "command" in self.given and not self.absent
+        #: Whether the task describes the container. With neither it only says whether it is to run.
+        self.described = bool({"command", "image"} & set(self.given)) and not self.absent
         if self.described:
             self._complete()
         if not self.absent:
@@ -115,6 +118,8 @@ class Container(Passing):
     def _complete(self) -> None:
         """A container is described as a whole: what the task leaves out has its default."""
         wanted = self.wanted
+        if "image" in wanted:
+            self._take_image(wanted["image"])
         spec = self._empty_spec()
         for field in FIELDS:
             if field.table is not None and field.type == "dict":
@@ -135,6 +140,21 @@ class Container(Passing):
         if wanted["oom_score_adj"] is None:
             del wanted["oom_score_adj"]
         wanted["configured"] = True
+
+    def _take_image(self, reference: str) -> None:
+        """The layers of an image are its root; what the image says is the default of what the task leaves out."""
+        from . import container_image
+
+        wanted, image = self.wanted, container_image.find(reference)
+        self._no_image = image is None
+        wanted["image_digest"] = image.digest if image else ""
+        wanted.setdefault("overlay", "none" if wanted.get("read_only") else "disk")
+        if image is None:
+            return
+        told = container_image.defaults(image)
+        wanted["env"] = {**told.pop("env", {}), **wanted.get("env", {})}
+        wanted.update({**told, **wanted, "rootfs": image.layers[-1]})
+        self._below = container_image.below(image)
 
     def _take_profile(self) -> None:
         """It is read once; what is wrong with it is said when all is checked that is on the host."""
@@ -174,10 +194,10 @@ class Container(Passing):
                 *self._check_namespaces(), *self._check_mappings(), *self._check_mounts(), *self._check_nodes(),
                 *limits.check(self.wanted), *self._check_passing(),
             ]  # fmt: skip
-            if not self.wanted["command"]:
+            if not (self.wanted["command"] or self._no_image):
                 errors.append(OptionError("command", "expected the program to run and its arguments, as a list"))
         else:
-            words = "needs command: a container is described as a whole, or only its state is set"
+            words = "needs command or image: a container is described as a whole, or only its state is set"
             described = [field.name for field in (*FIELDS, *limits.LIMITS) if field.name in self.given]
             errors = [OptionError(option, words) for option in described]
         if errors:
@@ -186,8 +206,8 @@ class Container(Passing):
     def _check_namespaces(self) -> t.Iterator[OptionError]:
         spaces = self.wanted["namespaces"]
         if spaces["mount"] == "private":
-            if "rootfs" not in self.given and self.options.get("rootfs") is None:
-                yield OptionError("rootfs", "expected the directory of the root file system")
+            if self.options.get("rootfs") is None and self.options.get("image") is None:
+                yield OptionError("rootfs", "expected the directory of the root file system, or an image")
         else:
             for option in _NEEDS_PRIVATE_MOUNTS:
                 if option in self.given:
@@ -265,6 +285,7 @@ class Container(Passing):
         spec["linux"]["cgroupsPath"] = self._group_name()
         if self._profile is not None:
             spec["linux"]["seccomp"] = self._profile
+        annotate(spec, "below", self._below)
         annotate(spec, "layer", self._layer if self.wanted["overlay"] == "disk" else "")
         container_live.write_limits(spec, self._limits())
         return spec
@@ -331,9 +352,9 @@ class Container(Passing):
     def _keep_description(self, spec: Spec) -> None:
         """A task that does not describe the container wants it as the last one did that described it."""
         described = self.applied or {**_BUNDLE_FIELDS.read(spec), **container_live.read_limits(spec)}
-        computed = ("capabilities", "seccomp_profile")
+        computed = ("capabilities", "seccomp_profile", "image_digest")
         kept = {name: value for name, value in described.items() if TABLE[name].option or name in computed}
-        self._profile = spec["linux"].get("seccomp")
+        self._profile, self._below = spec["linux"].get("seccomp"), annotation(spec, "below")
         self.wanted = {**kept, **self.wanted, "configured": True}
 
     def _differs(self, state: State) -> bool:
@@ -350,7 +371,7 @@ class Container(Passing):
         if self.absent:
             return
         if not self.described and not self.observed.exists:
-            yield Missing(f"command: there is no container {self.name}, and no command to make one with")
+            yield Missing(f"command: there is no container {self.name}, and no command or image to make one with")
             return
         if not (self.described or self.wanted.get("running")):
             return  # what is missing is no reason not to stop it
@@ -392,6 +413,11 @@ class Container(Passing):
     def _missing_files(self) -> t.Iterator[Exception]:
         if self.wanted["namespaces"]["mount"] != "private":
             return
+        if self._no_image:
+            from . import container_image
+
+            yield container_image.missing(self.wanted["image"])
+            return
         rootfs = self.wanted["rootfs"]
         if not os.path.isdir(rootfs):
             yield Missing(f"rootfs: there is no directory {rootfs}")
@@ -400,24 +426,25 @@ class Container(Passing):
             if entry["type"] == "bind" and not os.path.exists(entry["source"]):
                 yield Missing(f"mounts[{place}].source: there is no {entry['source'] or 'source given'}")
         command = self.wanted["command"][0]
-        if command.startswith("/") and not _leads_into(rootfs, command, self.wanted["mounts"]):
-            yield from self._missing_command(rootfs, command)
+        if command.startswith("/"):
+            yield from self._missing_command(command)
 
-    @staticmethod
-    def _missing_command(rootfs: str, command: str) -> t.Iterator[Exception]:
-        from .._kernel.path import open_in
+    def _missing_command(self, command: str) -> t.Iterator[Exception]:
+        from .._kernel.overlay import Layers
 
-        root = os.open(rootfs, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            found = open_in(root, command, os.O_PATH)
-            executable = stat.S_ISREG(os.fstat(found).st_mode) and os.fstat(found).st_mode & 0o111
+        where = self.wanted["image"] or self.wanted["rootfs"]
+        with Layers([self.wanted["rootfs"], *filter(None, self._below.split(":"))]) as root:
+            if _leads_into(root, command, self.wanted["mounts"]):
+                return
+            try:
+                found = root.open(command, os.O_PATH)
+            except OSError:
+                yield OptionError("command", f"there is no {command} in the root file system {where}")
+                return
+            mode = os.fstat(found).st_mode
             os.close(found)
-            if not executable:
-                yield OptionError("command", f"{command} is no program in the root file system {rootfs}")
-        except OSError:
-            yield OptionError("command", f"there is no {command} in the root file system {rootfs}")
-        finally:
-            os.close(root)
+            if not (stat.S_ISREG(mode) and mode & 0o111):
+                yield OptionError("command", f"{command} is no program in the root file system {where}")
 
     def _cannot_filter(self) -> t.Iterator[Exception]:
         """A profile that cannot be had, or a host that cannot use one."""
@@ -490,8 +517,16 @@ class Container(Passing):
 
     def _configure(self) -> None:
         self.bundle, spec = Bundle(self.name), self.compose()
-        with self._ids_kept(spec):
+        with self._ids_kept(spec), self._image_kept(annotation(spec, "image-digest")):
             self.bundle.write(spec)
+
+    @staticmethod
+    def _image_kept(digest: str) -> contextlib.AbstractContextManager[None]:
+        if not digest:
+            return contextlib.nullcontext()
+        from . import container_image
+
+        return container_image.kept(digest)
 
     def _ids_kept(self, spec: Spec) -> contextlib.AbstractContextManager[None]:
         """Nobody else is given the same ids while the description is written that has them from now on."""
@@ -643,7 +678,7 @@ def _check_ranges(option: str, entries: t.Sequence[State]) -> t.Iterator[OptionE
             yield OptionError(option, f"expected ranges that do not overlap, but those from {side} on do")
 
 
-def _leads_into(rootfs: str, path: str, places: t.Iterable[str]) -> bool:
+def _leads_into(root: Layers, path: str, places: t.Iterable[str]) -> bool:
     """Whether a path inside, or a link on its way, leads into a mount, whose content is not that of the root."""
     parts = [part for part in path.split("/") if part]
     done: list[str] = []
@@ -654,8 +689,8 @@ def _leads_into(rootfs: str, path: str, places: t.Iterable[str]) -> bool:
         here = "/" + "/".join(done)
         if here in places:
             return True
-        if os.path.islink(rootfs + here):
-            target = os.readlink(rootfs + here)
+        target = root.read_link(here)
+        if target:
             done = [] if target.startswith("/") else done[:-1]
             whole = posixpath.normpath("/" + "/".join([*done, target]))
             parts, done = [*(part for part in whole.split("/") if part), *parts], []

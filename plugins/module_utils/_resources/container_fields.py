@@ -214,6 +214,12 @@ def _mode(value: str) -> str:
     return f"{number:04o}"
 
 
+def _image(value: str) -> str:
+    from .._image.reference import reference
+
+    return reference(value)
+
+
 def _signal(value: str) -> str:
     from .._runtime.signals import signal_name
 
@@ -524,6 +530,9 @@ _OFFSETS_TABLE = Table(
 )
 
 FIELDS: t.Final = (
+    _noted("image", "str", "", "live", canonical=_image),
+    # The name of an image can come to lead to another one.
+    _noted("image_digest", "str", "", RECREATE, option=False),
     _at("rootfs", "path", "root.path", "/", RECREATE, canonical=absolute_path),
     _noted("overlay", "str", "none", RECREATE, choices=("none", "disk", "tmpfs")),
     _noted("idmap", "bool", False),

@@ -58,6 +58,7 @@ MONITOR: t.Final = (
     "_kernel.mount",
     "_kernel.mount_api",
     "_kernel.namespace",
+    "_kernel.overlay",
     "_kernel.path",
     "_kernel.process",
     "_kernel.seccomp",
@@ -118,11 +119,9 @@ def install() -> str:
     """
     if not _FLOORS.startswith("ansible_collections."):  # this is the archive already
         return sys.argv[0]
-    sources = _sources()
-    digest = hashlib.sha256(repr(sorted(sources.items())).encode()).hexdigest()[:16]
-    path = os.path.join(SHARED, f"{_NAME}-{digest}.pyz")
+    path = os.path.join(SHARED, f"{_NAME}-{_digest()}.pyz")
     if not os.path.exists(path):
-        files.write_with_directory(path, _archive(sources), 0o500)
+        files.write_with_directory(path, _archive(_sources()), 0o500)
     return path
 
 
@@ -132,6 +131,15 @@ def remove_unused() -> None:
         for name in files.list_directory(SHARED):
             files.remove(os.path.join(SHARED, name))
         files.remove_empty(SHARED, os.path.dirname(SHARED))
+
+
+@functools.cache
+def _digest() -> str:
+    """What tells one version of the archive from another."""
+    digest = hashlib.sha256()
+    for name, source in sorted(_sources().items()):
+        digest.update(f"{name}\0{source}\0".encode())
+    return digest.hexdigest()[:16]
 
 
 @functools.cache

@@ -191,11 +191,15 @@ class Birth(abc.ABC):
 
     def _accompany(self, intermediate: int, listen: int, say: int) -> int:
         """Bring the new process through its stages, from outside."""
-        told = os.read(listen, MESSAGE)
-        os.waitpid(intermediate, 0)
-        if not told.startswith(b"pid "):
-            raise NsfleetError(told.decode() or "the intermediate process died")
-        pid = int(told[4:])
+        try:
+            told = os.read(listen, MESSAGE)
+            if not told.startswith(b"pid "):
+                raise NsfleetError(told.decode() or "the intermediate process died")
+            return self._accompany_born(int(told[4:]), listen, say)
+        finally:
+            os.waitpid(intermediate, 0)  # not before: it has a large memory to give back, which takes a while
+
+    def _accompany_born(self, pid: int, listen: int, say: int) -> int:
         try:
             self._place(pid)
             told = self._begin(pid, listen, say)

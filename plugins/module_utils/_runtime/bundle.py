@@ -21,7 +21,7 @@ import typing as t
 
 from .._kernel import files
 from .._model.errors import NsfleetError
-from .spec import Spec, annotation, fixed, layer
+from .spec import Spec, annotation, fixed, layer, shared_layers
 
 DIRECTORY: t.Final = "/var/lib/nsfleet/containers"
 #: What containers share: the runtime's archive, compiled filters of system calls.
@@ -99,7 +99,7 @@ class Bundle:
             os.chmod(folder, 0o700)
         for name in _layer(spec):
             os.makedirs(os.path.join(self.directory, name), mode=0o755, exist_ok=True)
-        files.write_whole(self.config, json.dumps(spec, indent=2, sort_keys=True) + "\n")
+        files.write_whole(self.config, json.dumps(spec, sort_keys=True) + "\n")
         self._spec = spec
 
     def free_layer(self) -> str:
@@ -142,6 +142,27 @@ def _is_description(spec: t.Any) -> bool:
 def names() -> list[str]:
     """Names of all containers on this host, sorted."""
     return [name for name in files.list_directory(DIRECTORY) if Bundle(name).exists]
+
+
+class Used(t.NamedTuple):
+    """What of the store of images containers have."""
+
+    images: set[str]  #: digests of manifests
+    layers: set[str]  #: directories
+
+
+def used_images() -> Used | None:
+    """What containers have; ``None``: a description is damaged, and may have anything."""
+    used = Used(set(), set())
+    try:
+        for spec in (Bundle(name).spec for name in names()):
+            digest = annotation(spec, "image-digest")
+            if digest:
+                used.images.add(digest)
+                used.layers.update(shared_layers(spec))
+    except Damaged:
+        return None
+    return used
 
 
 def any_left() -> bool:

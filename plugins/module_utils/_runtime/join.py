@@ -14,6 +14,7 @@ import os
 import typing as t
 
 from .._kernel import namespace, process
+from .._kernel.path import read_file
 from .._model.errors import NsfleetError
 from . import init, payload, seccomp, usernamespace, users
 from .birth import Birth
@@ -82,7 +83,9 @@ class Join(Birth):
         root = self._open_root()
         try:
             named = self.user or f"{setup.uid}:{setup.gid}"
-            found = users.resolve(root, named, [*map(str, setup.groups), *self.supplementary])
+            found = users.resolve(
+                lambda path: read_file(root, path), named, [*map(str, setup.groups), *self.supplementary]
+            )
         finally:
             os.close(root)
         setup.uid, setup.gid, setup.groups = found

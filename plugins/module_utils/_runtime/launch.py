@@ -9,14 +9,14 @@ from __future__ import annotations
 import os
 import typing as t
 
-from .._kernel import mount, mount_api, namespace, process
+from .._kernel import mount, mount_api, namespace, overlay, process
 from .._kernel.sysctl import parameter_path
 from .._model.errors import NsfleetError
 from . import devices, hooks, init, payload, seccomp, usernamespace, users
 from .birth import Birth
 from .mount_options import PROPAGATIONS
 from .mounts import prepare_mount
-from .spec import NAMESPACE_KINDS, Spec, Told, annotation, has_root, layer, shares_mounts
+from .spec import NAMESPACE_KINDS, Spec, Told, annotation, has_root, layer, shared_layers, shares_mounts
 
 if t.TYPE_CHECKING:
     import socket
@@ -161,19 +161,13 @@ class Launch(Birth):
         """Names of a user and of groups are the container's own."""
         setup, name, groups = self.setup, annotation(self.spec, "user"), annotation(self.spec, "groups")
         if name or groups:
-            root = self._open_root()
             try:
-                found = users.resolve(root, name or str(setup.uid), groups.split(",") if groups else ())
-            finally:
-                os.close(root)
+                with overlay.Layers(shared_layers(self.spec)) as root:
+                    words = groups.split(",") if groups else ()
+                    found = users.resolve(root.read_file, name or str(setup.uid), words)
+            except OSError as error:
+                raise NsfleetError(f"rootfs: {error.filename}: {error.strerror}") from error
             setup.uid, setup.gid, setup.groups = found
-
-    def _open_root(self) -> int:
-        path = self.spec["root"]["path"]
-        try:
-            return os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-        except OSError as error:
-            raise NsfleetError(f"rootfs: {path}: {error.strerror}") from error
 
     def _bring_up(self) -> int:
         self.network = self._network_devices()
@@ -237,7 +231,7 @@ class Launch(Birth):
 
     def _build_root(self) -> None:
         """A small tree in memory, seen in the container's mount namespace, with the root and what it is made of."""
-        tree = self._enter_mounts()
+        trees = self._enter_mounts()
         self._doing = "rootfs"
         small = mount_api.new_filesystem("tmpfs", [("mode", "0700")])
         mount_api.attach(small, os.open(self.place.stage, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC))
@@ -248,9 +242,13 @@ class Launch(Birth):
         os.chdir("root")
         if self.user_namespace is not None and annotation(self.spec, "idmap"):
             self._doing = f"idmap: show the files of {self.spec['root']['path']} with other owners"
-            mount_api.map_ids(tree, self.user_namespace)
-        overlay = annotation(self.spec, "overlay")
-        self.setup.root = tree if overlay in ("", "none") else self._overlay(tree, overlay)
+            for tree in trees:
+                mount_api.map_ids(tree, self.user_namespace)
+        where = annotation(self.spec, "overlay")
+        if where in ("", "none"):
+            self.setup.root = trees[0] if len(trees) == 1 else overlay.merged(self._below_layer(trees), self._spot())
+        else:
+            self.setup.root = self._overlay(trees, where)
         if shares_mounts(self.spec):
             self.setup.chroot = self.setup.root
         if self.user_namespace is not None:
@@ -267,42 +265,58 @@ class Launch(Birth):
             if owner and owner not in self.new:
                 entry.descriptor = entry.make()
 
-    def _enter_mounts(self) -> int:
+    def _enter_mounts(self) -> list[int]:
         """Go into the container's mount namespace.
 
-        :returns: descriptor of the root, which is not attached yet.
+        :returns: descriptors of what the root is made of, the highest first; nothing is attached yet.
         """
-        root = self.spec["root"]["path"]
-        self._doing = f"rootfs: {root}"
+        self._doing = "namespaces.mnt"
         if "mnt" in self.new:
             namespace.unshare("mnt")
             mount.mount("", "/", mount.MS_REC | (self.setup.propagation or mount.MS_PRIVATE))
-            return mount_api.clone_tree(root)
-        tree = mount_api.clone_tree(root)  # as the caller sees it, who may be in another namespace
-        mount_api.propagate(tree, mount.MS_PRIVATE)  # what is mounted in it does not show in the bundle, too
+            return self._clone_layers()
+        trees = self._clone_layers()  # as the caller sees it, who may be in another namespace
+        for tree in trees:
+            mount_api.propagate(tree, mount.MS_PRIVATE)  # what is mounted in it does not show in the bundle, too
         self._join(("mnt",))
-        return tree
+        return trees
 
-    def _overlay(self, tree: int, where: str) -> int:
-        """A private writable layer over the shared tree. Layers are named by descriptors: no path, no quoting."""
-        stage = self.place.stage
-        lower = os.path.join(stage, "lower")
-        os.mkdir(lower)
-        mount_api.attach(tree, os.open(lower, os.O_PATH | os.O_CLOEXEC))
+    def _clone_layers(self) -> list[int]:
+        trees = []
+        for path in shared_layers(self.spec):
+            self._doing = f"rootfs: {path}"
+            trees.append(mount_api.clone_tree(path))
+        return trees
+
+    def _overlay(self, trees: t.Sequence[int], where: str) -> int:
+        """A private writable layer over the shared trees. Layers are named by descriptors: no path, no quoting."""
         names = ("upper", "work") if where == "tmpfs" else layer(self.spec)
-        base = stage if where == "tmpfs" else self.place.directory
-        options: dict[str, str | None] = {**self._below_layer(tree)}
+        base = self.place.stage if where == "tmpfs" else self.place.directory
+        options = []
         for option, folder in zip(("upperdir", "workdir"), (os.path.join(base, name) for name in names)):
             if where == "tmpfs":
                 os.mkdir(folder, 0o755)
-            options[option] = _by_descriptor(folder)
+            options.append((option, _by_descriptor(folder)))
         if any(self.mappings):
             os.chown(os.path.join(base, names[0]), self._on_host("uid", 0), self._on_host("gid", 0))
-        return mount_api.new_filesystem("overlay", options.items())
+        return overlay.merged(self._below_layer(trees), self._spot(), [*options, *self.LAYER_OPTIONS])
 
-    def _below_layer(self, tree: int) -> dict[str, str]:
-        """Options of overlayfs that say what the layer is put on."""
-        return {"lowerdir": f"/proc/self/fd/{tree}"}
+    #: Options of overlayfs beside those that name directories.
+    LAYER_OPTIONS: t.ClassVar[t.Sequence[tuple[str, str]]] = ()
+
+    def _below_layer(self, trees: t.Sequence[int]) -> list[str]:
+        """What the layer is put on, the highest first, as overlayfs takes it."""
+        for number, tree in enumerate(trees):
+            folder = os.path.join(self.place.stage, f"lower{number}")
+            os.mkdir(folder)
+            mount_api.attach(tree, os.open(folder, os.O_PATH | os.O_CLOEXEC))
+        return [f"/proc/self/fd/{tree}" for tree in trees]
+
+    def _spot(self) -> str:
+        """An empty directory to mount something on for a moment."""
+        spot = os.path.join(self.place.stage, "merged")
+        os.mkdir(spot)
+        return spot
 
     def _make_nodes(self) -> None:
         """Nodes of devices, which nobody in a user namespace may make."""

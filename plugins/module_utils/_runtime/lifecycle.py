@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import time
@@ -45,6 +46,10 @@ def stop(bundle: Bundle, timeout: float | None = None) -> None:
     :param timeout: seconds; ``None``: as its description says.
     :raises NsfleetError: its processes cannot be killed.
     """
+    _stop(bundle, timeout, signal.SIGTERM)
+
+
+def _stop(bundle: Bundle, timeout: float | None, end: int) -> None:
     known = state.load(bundle.name)
     state.ask_to_stop(bundle.name)
     if known.running:
@@ -55,22 +60,27 @@ def stop(bundle: Bundle, timeout: float | None = None) -> None:
             process.send_signal(*known.first, signal.SIGKILL)
             if not process.wait_for_end(*known.first, _AFTER_KILL):
                 raise NsfleetError(f"container {bundle.name}: process {known.first.pid} cannot be killed")
-    _end_monitor(known)
+    _end_monitor(known, end)
     groups.remove(bundle.spec)
 
 
-def _end_monitor(known: state.State) -> None:
-    """The monitor ends by itself when its container does; if it waits before a restart, it is told to."""
+def _end_monitor(known: state.State, end: int) -> None:
+    """The monitor ends by itself when its container does; if it waits before a restart, it is told to.
+
+    :param end: signal. Nothing survives SIGKILL, but then nobody writes down how the container ended, either.
+    """
     if known.supervised:
-        process.send_signal(*known.monitor, signal.SIGTERM)
+        process.send_signal(*known.monitor, end)
         if not process.wait_for_end(*known.monitor, _AFTER_KILL):
             process.send_signal(*known.monitor, signal.SIGKILL)
+        with contextlib.suppress(ChildProcessError):  # whose child it is, if that is still there, is who started it
+            os.waitpid(known.monitor.pid, os.WNOHANG)
 
 
 def remove(bundle: Bundle) -> None:
     """Stop a container, and remove all that belongs to it."""
     if bundle.exists:
-        stop(bundle)
+        _stop(bundle, None, signal.SIGKILL)
     bundle.remove()
     state.forget(bundle.name)
     if not any_left():

@@ -27,6 +27,9 @@ from . import groups, state
 from .bundle import Bundle
 from .spec import Told, annotation, told
 
+if t.TYPE_CHECKING:
+    from .._cgroup.group import Group, Place
+
 #: Seconds before the first restart; each further one doubles it, up to the longest.
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 60.0
 #: Seconds after which a container is taken to have been started well.
@@ -54,14 +57,15 @@ def _fork(bundle: Bundle, run: t.Callable[[Bundle, int], None]) -> None:
     """Become two; the child is the monitor, and says by a pipe when the container runs, or why not."""
     from .archive import install
 
-    archive = install()
+    archive, group = install(), groups.monitors()
     reading, writing = os.pipe()
-    pid = os.fork()
-    if pid == 0:
+
+    def be_monitor(places: t.Iterable[Place]) -> t.NoReturn:
         os.close(reading)
-        _be_monitor(bundle, writing, run, archive)
+        _be_monitor(bundle, writing, run, archive, lambda: group.enter(0, places))
+
+    _fork_into(group, be_monitor)
     os.close(writing)
-    os.waitpid(pid, 0)
     with open(reading, "rb") as pipe:
         told = pipe.read().decode()
     if told != "running":
@@ -70,9 +74,35 @@ def _fork(bundle: Bundle, run: t.Callable[[Bundle, int], None]) -> None:
         raise NsfleetError(f"container {bundle.name}: {told or 'its monitor died'}")
 
 
-def _be_monitor(bundle: Bundle, writing: int, run: t.Callable[[Bundle, int], None], archive: str) -> t.NoReturn:
+def _fork_into(group: Group, be_child: t.Callable[[t.Iterable[Place]], t.NoReturn]) -> None:
+    """fork(2), with a child that is born into a control group, or is to move itself where that is deadly.
+
+    It stays the caller's child. The caller ends soon, and the init process is its parent then.
+
+    :param be_child: called in the child with the places of the group that it is still to move itself into.
+    """
+    hear, say = os.pipe()
+    birthplace = group.birthplace()
+    pid = process.clone(0, birthplace)
+    if pid == 0:
+        os.write(say, b"1")
+        be_child([place for place in group.places if place.version == 1])
+    os.close(say)
+    if birthplace is not None:
+        os.close(birthplace)
+    with open(hear, "rb") as pipe:
+        lives = pipe.read(1)
+    if not lives:  # birth.BornDead
+        os.waitpid(pid, 0)
+        if os.fork() == 0:
+            be_child(group.places)
+
+
+def _be_monitor(
+    bundle: Bundle, writing: int, run: t.Callable[[Bundle, int], None], archive: str, enter: t.Callable[[], object]
+) -> t.NoReturn:
     try:
-        _go_on_among_monitors()
+        enter()
         _leave(bundle)
         run(bundle, writing)
         os.execv(sys.executable, [sys.executable, "-IS", archive, "monitor", bundle.name])
@@ -82,24 +112,14 @@ def _be_monitor(bundle: Bundle, writing: int, run: t.Callable[[Bundle, int], Non
         os._exit(1)
 
 
-def _go_on_among_monitors() -> None:
-    """Go on as a child of nobody, in the control group of the monitors: born into it, or moved where that is deadly."""
-    group = groups.monitors()
-    hear, say = os.pipe()
-    if process.clone(0, group.birthplace()) == 0:
-        os.write(say, b"1")
-        group.enter(0, [place for place in group.places if place.version == 1])
-    else:
-        os.close(say)
-        if os.read(hear, 1) or os.fork():  # it is dead if it says nothing (birth.BornDead)
-            os._exit(0)
-        group.enter(0)
-
-
 def _tell(writing: int, words: str) -> None:
-    """Say something to whoever asked for the start; if that was killed meanwhile, the container goes on without it."""
+    """Say all that there is to say to whoever asked for the start, who waits until nobody has the pipe any more.
+
+    If that was killed meanwhile, the container goes on without it.
+    """
     with contextlib.suppress(BrokenPipeError):
         os.write(writing, words.encode(errors="backslashreplace"))
+    os.close(writing)
 
 
 def _leave(bundle: Bundle) -> None:

@@ -68,19 +68,22 @@ class Rehearsal(Launch):
         if self.filter is not None and self.filter.listener:
             self.filter = None
 
-    def _overlay(self, tree: int, where: str) -> int:
+    #: The container's own layer is only read; the kernel lets others have it open without an index.
+    LAYER_OPTIONS = (("index", "off"),)
+
+    def _overlay(self, trees: t.Sequence[int], where: str) -> int:
         """What it writes, such as the places of mounts, goes to memory."""
         del where
-        return super()._overlay(tree, "tmpfs")
+        return super()._overlay(trees, "tmpfs")
 
-    def _below_layer(self, tree: int) -> dict[str, str]:
-        """The container's own layer, too, which is only read; the kernel lets others have it open without an index."""
-        found = super()._below_layer(tree)
+    def _below_layer(self, trees: t.Sequence[int]) -> list[str]:
+        """The container's own layer, too."""
+        found = super()._below_layer(trees)
         own = os.path.join(self.place.directory, layer(self.spec)[0])
         if annotation(self.spec, "overlay") != "disk" or not os.path.isdir(own):
             return found
         upper = os.open(own, os.O_PATH | os.O_CLOEXEC)
-        return {"lowerdir": f"/proc/self/fd/{upper}:{found['lowerdir']}", "index": "off"}
+        return [f"/proc/self/fd/{upper}", *found]
 
     def _execute(self, pid: int, listen: int, say: int) -> None:
         try:

@@ -58,7 +58,7 @@ MOUNTS: t.Final = (
 )  # fmt: skip
 
 #: Annotations of ours that say how a container is started.
-FIXED_NOTES: t.Final = ("overlay", "layer", "idmap", "user", "groups")
+FIXED_NOTES: t.Final = ("overlay", "layer", "below", "idmap", "user", "groups")
 
 
 def fixed(spec: Spec) -> Spec:
@@ -111,6 +111,11 @@ def shares_mounts(spec: t.Mapping[str, t.Any]) -> bool:
 def has_root(spec: t.Mapping[str, t.Any]) -> bool:
     """Whether a container has a root of its own, and does not stay in that of a mount namespace of others."""
     return not shares_mounts(spec) or (spec.get("root") or {}).get("path", "/") != "/"
+
+
+def shared_layers(spec: Spec) -> list[str]:
+    """Directories that a container's root is made of and that others may share, the highest first."""
+    return [spec["root"]["path"], *filter(None, annotation(spec, "below").split(":"))]
 
 
 def layer(spec: Spec) -> tuple[str, str]:

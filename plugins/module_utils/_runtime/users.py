@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import typing as t
 
-from .._kernel.path import read_file
 from .._model.errors import NsfleetError
 from .._model.quantities import is_digits
 
+#: Gives the text of a file, ``None`` if it is not there.
+Reader = t.Callable[[str], t.Optional[str]]
 _LARGEST_ID = 2**32 - 2
 
 
@@ -26,28 +27,28 @@ class User(t.NamedTuple):
     groups: tuple[int, ...] = ()
 
 
-def resolve(root: int, user: str, groups: t.Sequence[str] = ()) -> User:
+def resolve(read: Reader, user: str, groups: t.Sequence[str] = ()) -> User:
     """Turn names into numbers.
 
-    :param root: descriptor of the container's root directory.
+    :param read: reads a file of the container's root directory.
     :param user: ``NAME``, ``NAME:GROUP``, ``UID`` or ``UID:GID``; digits are always a number, never a name.
     :param groups: supplementary groups, names or numbers.
     :raises NsfleetError: the root has no such user or group, or its files cannot be read.
     """
     name, colon, group = user.partition(":")
     try:
-        entry = _find(root, "/etc/passwd", name, 2)
+        entry = _find(read, "/etc/passwd", name, 2)
         uid = _number(name) if is_digits(name) else _number(_there(entry, "user", name)[2])
-        gid = _gid(root, group) if colon else _number(entry[3]) if entry else 0
-        return User(uid, gid, tuple(_gid(root, word) for word in groups))
+        gid = _gid(read, group) if colon else _number(entry[3]) if entry else 0
+        return User(uid, gid, tuple(_gid(read, word) for word in groups))
     except (OSError, ValueError, IndexError) as error:
         raise NsfleetError(f"user {user!r} of the container: {error}") from error
 
 
-def _gid(root: int, group: str) -> int:
+def _gid(read: Reader, group: str) -> int:
     if is_digits(group):
         return _number(group)
-    return _number(_there(_find(root, "/etc/group", group, 2), "group", group)[2])
+    return _number(_there(_find(read, "/etc/group", group, 2), "group", group)[2])
 
 
 def _number(word: str) -> int:
@@ -62,10 +63,10 @@ def _there(entry: list[str] | None, what: str, name: str) -> list[str]:
     return entry
 
 
-def _find(root: int, path: str, word: str, number: int) -> list[str] | None:
+def _find(read: Reader, path: str, word: str, number: int) -> list[str] | None:
     """The entry of a name, or the first one of a number."""
     column = number if is_digits(word) else 0
-    for line in (read_file(root, path) or "").splitlines():
+    for line in (read(path) or "").splitlines():
         fields = line.split(":")
         if len(fields) > number and fields[column] == word:
             return fields

@@ -1,0 +1,482 @@
+# PRIVATE to the nsfleet.linux collection: it may change at any time, do not import it from elsewhere.
+# Copyright (c) 2026, the nsfleet.linux authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Images of a host: blobs by digest, layers unpacked once and shared, and what is known of each image.
+
+    ROOT/blobs/DIGEST           documents and layers as they were transported; ``.part``: not yet whole
+    ROOT/layers/NAME            an unpacked layer, a lower directory of overlayfs; ``.part``: not yet whole
+    ROOT/images/DIGEST.json     an image: its documents, blobs and layers
+    ROOT/names/NAME/TAG.json    which image a reference is
+
+All is root's alone. Whatever has its final name is whole; a run that is killed leaves drafts, which the next one of
+the same thing goes on with. Whoever uses the store holds a shared lock on ROOT; :meth:`Store.collect` an exclusive one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import typing as t
+
+from .._kernel import files
+from .._model.errors import KernelError
+from . import manifest
+from .blobs import Blobs
+from .draft import DRAFT
+from .errors import ImageError
+from .layers import Layers
+from .manifest import Config, Descriptor, Manifest, Platform
+from .reference import Reference
+from .source import Image, Layer, Source, assembled, document, image
+
+ROOT: t.Final = "/var/lib/nsfleet/images"
+#: Layers that are downloaded and unpacked at the same time.
+AT_ONCE: t.Final = 4
+_FOLDERS: t.Final = ("blobs", "layers", "images", "names")
+_ENDING: t.Final = ".json"
+#: What is written down of an image, and of a reference.
+_IMAGE: t.Final = {"media_type": str, "resolved": str, "config": str, "layers": list, "blobs": dict, "unpacked": int}
+_NAME: t.Final = {"reference": str, "image": str}
+
+
+class Stored(t.NamedTuple):
+    """An image that is there."""
+
+    reference: str  #: canonical
+    digest: str  #: of its manifest, by which containers refer to it
+    resolved: str  #: what the reference led to when it was pulled: ``digest``, or that of an index that has it
+    config: Config
+    #: Lower directories of overlayfs from the lowest to the highest, absolute. All are in one directory and have names
+    #: of 24 characters, so that a working directory there makes 128 of them fit into the options of mount(2).
+    layers: tuple[str, ...]
+    size: int  #: of its blobs, bytes
+    unpacked: int = 0  #: of the archives that its layers were unpacked from, bytes
+
+
+class Collected(t.NamedTuple):
+    """What nothing referred to, and is gone."""
+
+    images: tuple[str, ...]  #: digests
+    blobs: int
+    layers: int
+    size: int  #: of the blobs, bytes
+
+
+class Store:
+    """The images of a host. Several processes and threads may use it at once.
+
+    It is a :class:`Source`, too: what is stored can be pushed from here.
+
+    :param root: made if it is not there, by what writes.
+    """
+
+    def __init__(self, root: str = ROOT) -> None:
+        self.root = root
+        self.blobs = Blobs(os.path.join(root, "blobs"))
+        self.layers = Layers(os.path.join(root, "layers"))
+
+    # --- looking --------------------------------------------------------------------------
+
+    def find(self, reference: Reference) -> Stored | None:
+        """The image of a reference, if all of it is there. Nothing is hashed, written or asked of others."""
+        named = self.named(reference)
+        return self.image(named, str(reference)) if named else None
+
+    def named(self, reference: Reference) -> str:
+        """Digest of the manifest that a reference leads to, whether or not all of it is there; empty if to none."""
+        known = self._read(self._name(reference), _NAME)
+        return known["image"] if known else ""
+
+    def image(self, digest: str, reference: str = "") -> Stored | None:
+        """The same by the digest of a manifest, whatever references lead to it.
+
+        :param reference: is told in the result.
+        """
+        known = self._read(self._record(digest), _IMAGE)
+        if known is None or not all(map(self.blobs.has, known["blobs"])):
+            return None
+        layers = tuple(map(self.layers.path, known["layers"]))
+        if any("/" in name for name in known["layers"]) or not all(map(os.path.isdir, layers)):
+            return None
+        with self.blobs.open(known["config"]) as file:
+            config = manifest.parse_config(file.read())
+        size = sum(known["blobs"].values())
+        return Stored(reference, digest, known["resolved"], config, layers, size, known["unpacked"])
+
+    def images(self) -> list[Stored]:
+        """All images that a reference leads to, sorted by it; those of which something is missing are left out."""
+        found = (self.find(Reference.parse(each)) for each in self.references())
+        return [each for each in found if each is not None]
+
+    def references(self) -> dict[str, str]:
+        """Canonical references, sorted, with the digests of the manifests that they lead to."""
+        found = {}
+        for folder in files.list_directory(os.path.join(self.root, "names")):
+            for name in files.list_directory(os.path.join(self.root, "names", folder)):
+                named = self._read(os.path.join(self.root, "names", folder, name), _NAME)
+                if named and name.endswith(_ENDING):
+                    found[named["reference"]] = named["image"]
+        return dict(sorted(found.items()))
+
+    # --- changing -------------------------------------------------------------------------
+
+    def pull(self, source: Source, reference: Reference, platform: Platform | None = None) -> Stored:
+        """Have an image: what of it is not there is taken from a source, several layers at once.
+
+        Other runs that pull the same layers are waited for, and what they did is not done again. When it fails, the
+        store is as useful as before; what was downloaded is kept for the next time.
+
+        :param source: a registry, a layout, another store.
+        :param reference: what to look for in the source, and the name in the store.
+        :param platform: which image of an index; this machine's if it is not said.
+        :raises ImageError: what the source gives is damaged, hostile, or for no such platform.
+        :raises NsfleetError: the source cannot be asked, or the file system refused.
+        """
+        with self.using():
+            found = image(_Nearest(self, source), reference, platform or Platform.here())
+            return self._take(source, found, reference)
+
+    def build(self, reference: Reference, layers: t.Sequence[Layer], config: Config) -> Stored:
+        """Have a new image; it is the same one for the same layers and the same configuration.
+
+        From the making of the layers to the end of this, keep :meth:`collect` away by :meth:`using`.
+
+        :param layers: from the lowest to the highest: those of another image (:meth:`layers_of`), and new ones
+            (:meth:`add_layer`).
+        :param config: how to run it, and on what.
+        :raises ImageError: a layer is not there.
+        :raises KernelError: the file system refused.
+        """
+        with self.using():
+            return self._take(self, assembled(layers, config), reference)
+
+    def add_layer(self, write: t.Callable[[t.BinaryIO], str]) -> Layer:
+        """Have a new layer, compressed; it is the same one for the same archive.
+
+        :param write: writes the plain archive, and returns its digest (``pack.pack(...).digest``).
+        :raises KernelError: the file system refused; nothing of it is left.
+        """
+        import gzip
+
+        diff_ids = []
+
+        def compress(out: t.BinaryIO) -> None:
+            with gzip.GzipFile("", "wb", 6, out, mtime=0) as packed:
+                diff_ids.append(write(t.cast("t.BinaryIO", packed)))
+
+        with self.using():
+            return Layer(self.blobs.write(f"{manifest.LAYER}+gzip", compress), diff_ids[0])
+
+    def layers_of(self, digest: str) -> tuple[Layer, ...]:
+        """The layers of an image that is there, from the lowest to the highest.
+
+        :param digest: of its manifest.
+        :raises ImageError: it is not.
+        """
+        stored = self.image(digest)
+        if stored is None:
+            raise ImageError(digest, "there is no such image in the store")
+        found = manifest.parse(document(self, self._descriptor(digest)), self._descriptor(digest).media_type)
+        return tuple(map(Layer, t.cast("Manifest", found).layers, stored.config.diff_ids))
+
+    def unpack(self, digest: str, root: int) -> None:
+        """Unpack all layers of an image into one tree, for what overlayfs cannot be used for.
+
+        :param digest: of its manifest.
+        :param root: descriptor of an empty directory that nobody else writes to.
+        :raises ImageError: the image is not there, or damaged.
+        :raises KernelError: the file system refused.
+        """
+        from . import compression
+        from .unpack import Whiteouts, unpack
+
+        with self.using():
+            for layer in self.layers_of(digest):
+                with self.blobs.open(layer.descriptor.digest) as blob, compression.opened(blob) as stream:
+                    found = unpack(stream, root, Whiteouts.APPLY)
+                if found.digest != layer.diff_id:
+                    raise ImageError(layer.descriptor.digest, "it is damaged; pull the image again")
+
+    def name(self, digest: str, reference: Reference) -> None:
+        """Let a reference lead to an image that is there.
+
+        :raises ImageError: it is not.
+        """
+        if self._read(self._record(digest), _IMAGE) is None:
+            raise ImageError(digest, "there is no such image in the store")
+        self._write(self._name(reference), {"reference": str(reference), "image": digest})
+
+    def remove(self, reference: Reference) -> bool:
+        """Let a reference lead nowhere; the image goes by :meth:`collect`. Whether it led to one."""
+        path = self._name(reference)
+        gone = files.remove(path)
+        files.remove_empty(os.path.dirname(path))
+        return gone
+
+    def verify(self) -> list[str]:
+        """Read all blobs, and remove those that are damaged, so that the next pull fetches them again.
+
+        :returns: digests of those that were damaged.
+        """
+        damaged = [digest for digest in self.blobs.all() if not self.blobs.is_whole(digest)]
+        self.drop(damaged)
+        return damaged
+
+    def damaged(self, digest: str) -> list[str]:
+        """Digests of those blobs of an image that are not what they were; all of them are read.
+
+        :param digest: of its manifest.
+        """
+        known = self._read(self._record(digest), _IMAGE) or {"blobs": {}}
+        return [each for each in known["blobs"] if not self.blobs.is_whole(each)]
+
+    def drop(self, digests: t.Iterable[str]) -> None:
+        """Remove blobs, so that the next pull fetches them again."""
+        for digest in digests:
+            self.blobs.drop(digest)
+
+    def spare(self, in_use: t.Collection[str] = ()) -> list[str]:
+        """Digests of images that :meth:`collect` would remove now."""
+        kept = {*self.references().values(), *in_use}
+        return [digest for digest in self._all() if digest not in kept]
+
+    def collect(self, in_use: t.Collection[str] = (), layers: t.Collection[str] = (), wait: bool = True) -> Collected:
+        """Remove what neither a reference nor anything that uses an image needs; of an empty store, the store.
+
+        :param in_use: digests of manifests (:attr:`Stored.digest`) of images that something uses.
+        :param layers: directories of layers that something uses, whatever is written down of its image.
+        :param wait: for runs that pull; else nothing is removed while there is one, which will do it itself.
+        :raises KernelError: the file system refused.
+        """
+        nothing = Collected((), 0, 0, 0)
+        try:
+            with self._locked(fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB)):
+                return self._collect(in_use, layers)
+        except (FileNotFoundError, BlockingIOError):
+            return nothing
+
+    def _collect(self, in_use: t.Collection[str], used: t.Collection[str]) -> Collected:
+        gone = self.spare(in_use)
+        for digest in gone:
+            files.remove(self._record(digest))
+        needed = [known for digest in self._all() if (known := self._read(self._record(digest), _IMAGE))]
+        self.layers.sweep()
+        self._sweep()
+        blobs, size = self._drop_blobs({digest for known in needed for digest in known["blobs"]})
+        kept = {*(name for known in needed for name in known["layers"]), *map(os.path.basename, used)}
+        layers = [name for name in self.layers.all() if name not in kept]
+        for name in layers:
+            self.layers.remove(name)
+        files.remove_empty(*(os.path.join(self.root, folder) for folder in _FOLDERS), self.root)
+        return Collected(tuple(gone), blobs, len(layers), size)
+
+    @contextlib.contextmanager
+    def using(self) -> t.Iterator[None]:
+        """Keep :meth:`collect` away for a while: until it is written down somewhere what uses an image.
+
+        :raises KernelError: the directory cannot be made.
+        """
+        with self._locked(fcntl.LOCK_SH, self._make):
+            yield
+
+    def _make(self) -> None:
+        try:
+            for folder in _FOLDERS:
+                os.makedirs(os.path.join(self.root, folder), 0o700, exist_ok=True)
+            os.chmod(self.root, 0o700)
+        except FileNotFoundError:  # it was removed meanwhile
+            raise
+        except OSError as error:
+            raise KernelError(f"make the store {self.root}", error) from None
+
+    # --- as a source ----------------------------------------------------------------------
+
+    def resolve(self, reference: Reference) -> Descriptor:
+        """The manifest of an image that is there.
+
+        :raises ImageError: it is not.
+        """
+        stored = self.find(reference)
+        if stored is None:
+            raise ImageError(str(reference), "there is no such image in the store")
+        return self._descriptor(stored.digest)
+
+    def open_blob(self, descriptor: Descriptor, offset: int = 0) -> t.BinaryIO:
+        """A blob that is there, from an offset on.
+
+        :raises ImageError: it is not.
+        """
+        file = self.blobs.open(descriptor.digest)
+        file.seek(offset)
+        return file
+
+    # --- inside ---------------------------------------------------------------------------
+
+    def _take(self, source: Source, found: Image, reference: Reference) -> Stored:
+        """Have all of an image, and let a reference lead to it."""
+        for digest, data in found.documents.items():
+            self.blobs.put(digest, data)
+        self._have_layers(source, found)
+        self._keep(found, self.layers.stack(found.config.diff_ids))
+        self.name(found.descriptor.digest, reference)
+        stored = self.find(reference)
+        if stored is None:
+            raise ImageError(str(reference), "another run removed the image meanwhile; do it again")
+        return stored
+
+    def _have_layers(self, source: Source, found: Image) -> None:
+        from concurrent.futures import ThreadPoolExecutor
+
+        wanted = dict(zip(found.config.diff_ids, found.manifest.layers))
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            running = [pool.submit(self._have_layer, source, layer, digest) for digest, layer in wanted.items()]
+            try:
+                for each in running:
+                    each.result()
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+
+    def _have_layer(self, source: Source, layer: Descriptor, digest: str) -> None:
+        self.blobs.fetch(source, layer)
+        if self.layers.has(digest):
+            return
+        try:
+            self._unpack(layer, digest)
+        except ImageError:
+            if self.blobs.is_whole(layer.digest):
+                raise
+            self.blobs.drop(layer.digest)  # a disk forgot what it was given
+            self.blobs.fetch(source, layer)
+            self._unpack(layer, digest)
+
+    def _unpack(self, layer: Descriptor, digest: str) -> None:
+        with self.blobs.open(layer.digest) as blob:
+            self.layers.unpack(blob, digest)
+
+    def _keep(self, found: Image, layers: t.Sequence[str]) -> None:
+        """Write down what an image consists of."""
+        documents = {digest: len(data) for digest, data in found.documents.items()}
+        self._write(
+            self._record(found.descriptor.digest),
+            {
+                "media_type": found.descriptor.media_type,
+                "resolved": found.resolved.digest,
+                "config": found.manifest.config.digest,
+                "layers": list(layers),
+                "unpacked": self.layers.size(layers),
+                "blobs": {**documents, **{layer.digest: layer.size for layer in found.manifest.layers}},
+            },
+        )
+
+    def _descriptor(self, digest: str) -> Descriptor:
+        known = self._read(self._record(digest), _IMAGE) or {}
+        return Descriptor(known["media_type"], digest, known["blobs"][digest])
+
+    def _name(self, reference: Reference) -> str:
+        """Path of what is known of a reference; no two have the same, and none is longer than a name may be."""
+        last = f"{reference.tag}@{reference.digest}" if reference.digest else reference.tag
+        return os.path.join(self.root, "names", reference.name.replace("/", ","), last + _ENDING)
+
+    def _record(self, digest: str) -> str:
+        return os.path.join(self.root, "images", digest.partition(":")[2] + _ENDING)
+
+    def _all(self) -> list[str]:
+        """Digests of all images."""
+        names = files.list_directory(os.path.join(self.root, "images"))
+        return [f"sha256:{name[: -len(_ENDING)]}" for name in names if name.endswith(_ENDING)]
+
+    def _read(self, path: str, form: t.Mapping[str, type]) -> dict[str, t.Any] | None:
+        """A record; one that is damaged is as good as none, and is written anew by the next pull."""
+        try:
+            known: t.Any = json.loads(files.read_text(path) or "0")
+        except OSError as error:
+            raise KernelError(f"read {path}", error) from None
+        except ValueError:
+            return None
+        fits = isinstance(known, dict) and all(isinstance(known.get(name), kind) for name, kind in form.items())
+        return known if fits else None
+
+    def _write(self, path: str, content: t.Mapping[str, t.Any]) -> None:
+        try:
+            files.write_with_directory(path, json.dumps(content))
+        except OSError as error:
+            raise KernelError(f"write {path}", error) from None
+
+    @contextlib.contextmanager
+    def _locked(self, how: int, make: t.Callable[[], None] | None = None) -> t.Iterator[None]:
+        fd = self._open_locked(how, make)
+        try:
+            yield
+        finally:
+            os.close(fd)
+
+    def _open_locked(self, how: int, make: t.Callable[[], None] | None) -> int:
+        """Lock the store; one that was removed before it was locked is no store, and another one is made."""
+        while True:
+            try:
+                if make:
+                    make()
+                fd = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            except FileNotFoundError:
+                if make:
+                    continue
+                raise
+            try:
+                fcntl.flock(fd, how)
+            except OSError:
+                os.close(fd)
+                raise
+            if self._is_in_place(fd):
+                if make:
+                    make()  # what is in it, too: nobody removes it any more
+                return fd
+            os.close(fd)
+
+    def _is_in_place(self, fd: int) -> bool:
+        try:
+            return os.path.samestat(os.fstat(fd), os.stat(self.root))
+        except FileNotFoundError:
+            return False
+
+    def _sweep(self) -> None:
+        """Remove drafts of documents and records."""
+        for folder in (self.blobs.directory, os.path.join(self.root, "images")):
+            files.sweep(folder)
+        names = os.path.join(self.root, "names")
+        files.remove_empty(*(os.path.join(names, each) for each in files.list_directory(names)))
+
+    def _drop_blobs(self, needed: t.Collection[str]) -> tuple[int, int]:
+        """Remove blobs that are not needed: how many, and their size in bytes."""
+        number = size = 0
+        for name in files.list_directory(self.blobs.directory):
+            path = os.path.join(self.blobs.directory, name)
+            if name.endswith(DRAFT) or f"sha256:{name}" not in needed:
+                size += os.stat(path).st_size
+                number += files.remove(path)
+        return number, size
+
+
+class _Nearest:
+    """A source whose documents are taken from the store where they are there and undamaged."""
+
+    def __init__(self, store: Store, source: Source) -> None:
+        self._blobs, self._source = store.blobs, source
+
+    def resolve(self, reference: Reference) -> Descriptor:
+        """What a digest leads to is known if it is there."""
+        if reference.digest and self._blobs.is_whole(reference.digest):
+            with self._blobs.open(reference.digest) as file:
+                data = file.read()
+            return Descriptor(manifest.guess(data), reference.digest, len(data))
+        return self._source.resolve(reference)
+
+    def open_blob(self, descriptor: Descriptor, offset: int = 0) -> t.BinaryIO:
+        """A document."""
+        if self._blobs.is_whole(descriptor.digest):
+            return self._blobs.open(descriptor.digest)
+        self._blobs.drop(descriptor.digest)
+        return self._source.open_blob(descriptor, offset)

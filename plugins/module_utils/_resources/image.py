@@ -1,0 +1,284 @@
+# PRIVATE to the nsfleet.linux collection: it may change at any time, do not import it from elsewhere.
+# Copyright (c) 2026, the nsfleet.linux authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""An image in the store of this host, from a registry, or from a file or directory that has it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import typing as t
+
+from .._image.reference import Reference, reference
+from .._image.store import Store, Stored
+from .._model.errors import InvalidOptions, Missing, OptionError
+from .._model.field import Field, State, Table
+from .._model.resource import CREATE, DELETE, Change, Observation, Resource, Step
+from .._runtime.bundle import used_images
+from .container_fields import absolute_path
+from .policy import POLICY
+
+if t.TYPE_CHECKING:
+    from .._image.manifest import Platform
+    from .._image.source import Source
+    from .._image.transport import Access
+
+
+def _platform(value: str) -> str:
+    from .._image.manifest import Platform
+
+    return str(Platform.parse(value))
+
+
+def _host(value: str) -> str:
+    from .._image.registry import Mirror
+
+    return Mirror.parse(value).location
+
+
+#: How a registry is reached; of a mirror, too.
+_ACCESS: t.Final = (
+    Field("username", stateful=False),
+    Field("password", no_log=True, stateful=False),
+    Field("plain_http", "bool", default=False, stateful=False),
+    Field("ca_file", "path", canonical=absolute_path, stateful=False),
+    Field("client_certificate", "path", canonical=absolute_path, stateful=False),
+    Field("client_key", "path", canonical=absolute_path, stateful=False),
+    Field("proxy", no_log=True, stateful=False),
+)
+_MIRROR = Table((Field("location", required=True, canonical=_host), *_ACCESS))
+#: Files of the host that options name.
+_FILES: t.Final = ("ca_file", "client_certificate", "client_key")
+#: What is asked of a registry only.
+_OF_REGISTRIES: t.Final = (*(field.name for field in _ACCESS), "mirrors")
+
+TABLE = Table(
+    (
+        Field("name", required=True, canonical=reference, stateful=False),
+        Field("state", choices=("present", "latest", "absent"), default="present", stateful=False),
+        Field("path", "path", canonical=absolute_path, stateful=False),
+        Field("platform", canonical=_platform),
+        Field("verify", "bool", default=False, stateful=False),
+        *_ACCESS,
+        Field("mirrors", "list", elements="dict", table=_MIRROR, stateful=False),
+        # What the name leads to where the image comes from, and whether all of it is as it was when it came.
+        Field("resolved", option=False),
+        Field("whole", "bool", option=False),
+        *(field for field in POLICY if field.name != "state"),
+    ),
+)
+
+
+class Image(Resource):
+    """An image in the store."""
+
+    kind = "image"
+    table = TABLE
+    root = "/var/lib/nsfleet"
+
+    def __init__(self, options: t.Mapping[str, t.Any]) -> None:
+        super().__init__(options)
+        self.reference = Reference.parse(self.given["name"])
+        self.store = Store()
+        self._restored = ""  #: digest of the image that the name is to lead to again
+        if not self.absent:
+            self.wanted["whole"] = True
+        self._check()
+
+    @property
+    def domain(self) -> str:  # type: ignore[override]
+        """Images do not wait for each other; what two of them have in common does, in the store."""
+        return os.path.join("pulls", self.given["name"].replace("/", ","))
+
+    @property
+    def key(self) -> str:
+        """The canonical name, however the task writes it."""
+        return str(self.given["name"])
+
+    def _check(self) -> None:
+        errors = []
+        if "path" in self.given:
+            words = "expected none, since path says where the image comes from"
+            errors += [OptionError(option, words) for option in _OF_REGISTRIES if self.options.get(option)]
+        places = (("", self.given), *((f"mirrors[{each}].", mirror) for each, mirror in enumerate(self._mirrors)))
+        for prefix, given in places:
+            if ("username" in given) != ("password" in given):
+                lacking = "password" if "username" in given else "username"
+                errors.append(OptionError(prefix + lacking, "expected username and password, or neither"))
+            if "client_key" in given and "client_certificate" not in given:
+                errors.append(OptionError(f"{prefix}client_key", "expected client_certificate with it"))
+        if errors:
+            raise InvalidOptions(errors)
+
+    @property
+    def _mirrors(self) -> list[State]:
+        return t.cast("list[State]", self.given.get("mirrors", []))
+
+    # --- where it comes from -------------------------------------------------------
+
+    @contextlib.contextmanager
+    def _source(self) -> t.Iterator[Source]:
+        if "path" not in self.given:
+            from .._image.registry import Mirror, Registry
+
+            mirrors = [Mirror.parse(each["location"], _access(each)) for each in self._mirrors]
+            yield Registry(self.reference, _access(self.given), mirrors)
+            return
+        from .._image import layout
+
+        with self.store.using(), layout.opened(self.given["path"], self.store.root) as source:
+            yield source
+
+    @property
+    def _wanted_platform(self) -> Platform | None:
+        from .._image.manifest import Platform
+
+        return Platform.parse(self.given["platform"]) if "platform" in self.given else None
+
+    # --- observe ---------------------------------------------------------------------
+
+    def observe(self, last: State) -> Observation:
+        """Look into the store, and with state ``latest`` ask where the image comes from what the name means there."""
+        del last
+        if self.options.get("state") == "latest" and "resolved" not in self.wanted and not self._missing_files():
+            with self._source() as source:
+                self.wanted["resolved"] = source.resolve(self.reference).digest
+        stored = self.store.find(self.reference)
+        if stored is None:  # a name may lead to what is not there, or not all of it
+            named = self.store.named(self.reference)
+            return Observation({"whole": False} if named else None, True, {"digest": named})
+        state = {"platform": self._told_platform(stored), "resolved": stored.resolved, "whole": self._is_whole(stored)}
+        return Observation(state, True, {"digest": stored.digest}, stored, {"digest": stored.digest})
+
+    def _told_platform(self, stored: Stored) -> str:
+        """That of the image, in the words of the task if it fits them."""
+        there, asked = stored.config.platform, self._wanted_platform
+        fits = asked is not None and asked[:2] == there[:2] and asked.variant in ("", there.variant)
+        return str(asked if fits else there)
+
+    def _is_whole(self, stored: Stored) -> bool:
+        """Whether every blob is what its digest says, if that is asked; that all are there is known."""
+        return not (self.given["verify"] and self.store.damaged(stored.digest))
+
+    # --- preflight -------------------------------------------------------------------
+
+    def preflight(self, steps: t.Sequence[Step]) -> t.Iterable[Exception]:
+        """Files that options name."""
+        return () if self.absent or self._restored else self._missing_files()
+
+    def _missing_files(self) -> list[Exception]:
+        given = {
+            "path": self.given.get("path"),
+            **{option: self.given.get(option) for option in _FILES},
+            **{f"mirrors[{n}].{option}": each.get(option) for n, each in enumerate(self._mirrors) for option in _FILES},
+        }
+        there = ((option, path) for option, path in given.items() if path and not os.path.exists(path))
+        return [Missing(f"{option}: there is no {path}") for option, path in there]
+
+    def advice(self) -> t.Iterable[str]:
+        """That it is for other machines, where nobody said which it is to be for."""
+        from .._image.manifest import Platform
+
+        stored, here = self.observed.handle, Platform.here()
+        if stored is not None and not self.absent and "platform" not in self.given:
+            there = stored.config.platform
+            if there[:2] != here[:2]:
+                yield f"image {self.key} is for {there}, and this host is {here}; say platform if that is meant"
+
+    # --- change ----------------------------------------------------------------------
+
+    def create(self) -> list[Step]:
+        """Pull it, or let the name lead to what it led to before."""
+        return [self.step(CREATE, self.requested(), self._pull)]
+
+    def change(self, changes: t.Sequence[Change]) -> list[Step]:
+        """Whatever is to be another one, one pull does it."""
+        return [self.step("set", changes, self._pull)]
+
+    def write(self, change: Change) -> None:
+        """Pull it anew."""
+        del change
+        self._pull()
+
+    def _pull(self) -> None:
+        if self._restored:
+            self.store.name(self._restored, self.reference)
+            return
+        stored = self.observed.handle
+        if stored is not None and self.given["verify"]:
+            self.store.drop(self.store.damaged(stored.digest))
+        with self._source() as source:
+            self.store.pull(source, self.reference, self._wanted_platform)
+
+    def delete(self) -> list[Step]:
+        """Let the name lead nowhere."""
+        return [Step(DELETE, self.target, (), self._delete)]
+
+    def _delete(self) -> None:
+        self.store.remove(self.reference)
+
+    def prior(self, before: Observation) -> Resource:
+        """The name as it led before: what it led to is there until nobody goes back any more."""
+        resource = t.cast(Image, super().prior(before))
+        resource._restored = (before.source or {}).get("digest", "")
+        return resource
+
+    def spare(self) -> list[str]:
+        """What of the store nothing needs."""
+        used = used_images()
+        return [] if used is None else self.store.spare(used.images)
+
+    def settle(self, spare: t.Sequence[str]) -> None:
+        """Remove it, if it is known what containers need."""
+        del spare  # drafts, too, and blobs that came and led to no image
+        used = used_images()
+        if used is not None:
+            self.store.collect(*used, wait=False)
+
+    def tidy(self, footprint: State) -> None:
+        """An image without a name; what of another one came already is for the next run to go on with."""
+        del footprint
+        spare = self.spare()
+        if spare:
+            self.settle(spare)
+
+    def mark(self, ours: bool) -> None:
+        """The store is ours alone: there is no image of somebody else's in it."""
+
+    def shown(self) -> State:
+        """The image as it is in the store."""
+        stored = self.observed.handle
+        return {"name": self.key} if stored is None else shown(stored)
+
+
+def shown(stored: Stored) -> State:
+    """What is told of an image."""
+    config = stored.config
+    health = config.health
+    return {
+        "name": stored.reference,
+        "digest": stored.digest,
+        "resolved": stored.resolved,
+        "platform": str(config.platform),
+        "size": stored.size,
+        "layers": list(stored.layers),
+        "created": config.created,
+        "entrypoint": list(config.entrypoint),
+        "cmd": list(config.cmd),
+        "env": dict(config.env),
+        "user": config.user,
+        "working_dir": config.working_dir,
+        "exposed_ports": list(config.exposed_ports),
+        "stop_signal": config.stop_signal,
+        "volumes": list(config.volumes),
+        "labels": dict(config.labels),
+        "health_check": None if health is None else {**health._asdict(), "test": list(health.test)},
+    }
+
+
+def _access(given: State) -> Access:
+    from .._image.transport import Access
+
+    words = {option: given[option] for option in (field.name for field in _ACCESS) if given.get(option) is not None}
+    return Access(**words)
