@@ -10,7 +10,6 @@ are unpacked into memory: disks of shared machines come and go more than what is
 from __future__ import annotations
 
 import contextlib
-import io
 import os
 import pathlib
 import random

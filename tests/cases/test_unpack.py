@@ -408,7 +408,7 @@ def test_an_error_shows_a_name_without_tricks(place: Place) -> None:
     ("name", "message"),
     [
         ("a/" * 300 + "f", "more than 256 directories deep"), ("x" * 256, "File name too long"),
-        ("x" * 5000, "longer than 4095 bytes"),
+        ("x" * 5000, "is longer than 4095 bytes"),
     ],
 )  # fmt: skip
 def test_names_that_are_too_long(place: Place, name: str, message: str) -> None:
@@ -465,7 +465,7 @@ def test_a_gigabyte_of_zeros_in_a_kilobyte(place: Place) -> None:
         (Limits(size=1 << 20), "the archive is larger than 1048576 bytes"),
         (Limits(file=1 << 20), "zeros: it is larger than 1048576 bytes"),
         (Limits(entries=99), "more than 99 entries"), (Limits(header=1024), "extended header is larger"),
-        (Limits(depth=2), "a/b/c: it is more than 2"), (Limits(name=50), "its name is longer than 50"),
+        (Limits(depth=2), "a/b/c: it is more than 2"), (Limits(name=50), "is longer than 50 bytes"),
     ],
 )  # fmt: skip
 def test_limits(place: Place, limits: Limits, message: str) -> None:
@@ -516,7 +516,7 @@ DAMAGED = {
     "record without value": (extended(b"7 path\n") + header(b"x") + END, "extended header is damaged"),
     "size below zero in a record": (extended(record("size", b"-1")) + header(b"x") + END, "x: size: expected decimal"),
     "time in a record": (extended(record("mtime", b"1e9")) + header(b"x") + END, "x: time: expected decimal"),
-    "name with a zero": (extended(record("path", b"a\0b")) + header(b"x") + END, "its name has a byte of zero"),
+    "name with a zero": (extended(record("path", b"a\0b")) + header(b"x") + END, "has a byte of zero"),
     "global name": (extended(record("path", b"y"), b"g") + header(b"x") + END, "a global header sets path"),
     "two long names": (
         extended(record("path", b"y")) + extended(b"z\0", b"L") + header(b"x") + END, "x: it has two long names"

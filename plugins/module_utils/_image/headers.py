@@ -11,6 +11,7 @@ Where programs understand a header differently, and one could so be shown anothe
 from __future__ import annotations
 
 import binascii
+import functools
 import os
 import struct
 import typing as t
@@ -78,21 +79,22 @@ def number(field: bytes, what: str, name: str = "") -> int:
     :param name: of the entry, for the error.
     :raises ImageError: it is neither.
     """
+    try:
+        return _value(field)
+    except ValueError:
+        raise ImageError(name, f"{what}: expected octal digits, not {field!r}") from None
+
+
+@functools.lru_cache(maxsize=1024)
+def _value(field: bytes) -> int:
+    """A field of a number; most are those of the entry before."""
     if field[0] >= 0x80:
         value = int.from_bytes(field, "big") & ((1 << (8 * len(field) - 1)) - 1)
         return value - (1 << (8 * len(field) - 1)) if field[0] & 0x40 else value
     digits = field.strip(b" \0")
-    try:
-        # Python takes signs and underscores for parts of a number, too.
-        return int(digits, 8) if digits.isdigit() else _nothing(digits)
-    except ValueError:
-        raise ImageError(name, f"{what}: expected octal digits, not {digits!r}") from None
-
-
-def _nothing(digits: bytes) -> int:
-    if digits:
+    if digits and not digits.isdigit():  # Python takes signs and underscores for parts of a number, too
         raise ValueError
-    return 0
+    return int(digits or b"0", 8)
 
 
 def decimal(value: bytes, what: str, name: str = "") -> int:

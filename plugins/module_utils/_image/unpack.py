@@ -151,47 +151,40 @@ class _Tree:
         return "/".join(parts)
 
     def _make(self, entry: Entry, path: str, above: str, name: str) -> None:
-        if entry.kind == stat.S_IFDIR:
-            folder = self._make_directory(entry, path, above, name)
-        else:
-            folder = self._free(above, name)
-            _MAKERS.get(entry.kind, _Tree._make_node)(self, entry, folder, name)
+        folder = self.folders.open(above)
+        maker = _MAKERS.get(entry.kind, _Tree._make_node)
+        try:
+            maker(self, entry, path, folder, name)
+        except FileExistsError:
+            self._free(folder, name)
+            folder = self.folders.open(above)
+            maker(self, entry, path, folder, name)
         self._whiteouts.made(folder, name)
 
-    def _free(self, above: str, name: str) -> Folder:
-        """The directory of an entry, in which its name is free.
+    def _free(self, folder: Folder, name: str) -> None:
+        """Remove what is in the place of an entry.
 
-        What is there is never written through: a link to a directory is replaced, too, even by a directory, as in
-        umoci, containerd and GNU tar. Following it would put files where no entry says that they are.
+        It is never written through: a link to a directory is replaced, too, even by a directory, as in umoci,
+        containerd and GNU tar. Following it would put files where no entry says that they are.
         """
-        folder = self.folders.open(above)
-        try:
-            kind = stat.S_IFMT(os.stat(name, dir_fd=folder.fd, follow_symlinks=False).st_mode)
-        except FileNotFoundError:
-            return folder
+        kind = stat.S_IFMT(os.stat(name, dir_fd=folder.fd, follow_symlinks=False).st_mode)
         if kind == stat.S_IFDIR:
             files.remove_tree(name, folder.fd)
         else:
             os.unlink(name, dir_fd=folder.fd)
         if kind in (stat.S_IFDIR, stat.S_IFLNK):
             self.folders.forget()
-            folder = self.folders.open(above)
-        return folder
 
     # --- kinds of entries -------------------------------------------------------------
 
-    def _make_directory(self, entry: Entry, path: str, above: str, name: str) -> Folder:
+    def _make_directory(self, entry: Entry, path: str, folder: Folder, name: str) -> None:
         """Make a directory, or give one that is there another owner, mode, and so on."""
-        folder = self.folders.open(above)
         try:
             os.mkdir(name, 0o700, dir_fd=folder.fd)
         except FileExistsError:
             if not stat.S_ISDIR(os.stat(name, dir_fd=folder.fd, follow_symlinks=False).st_mode):
-                folder = self._free(above, name)
-                os.mkdir(name, 0o700, dir_fd=folder.fd)
-        fd = os.open(name, _DIRECTORY, dir_fd=folder.fd)
-        self._adopt_directory(entry, path, fd)
-        return folder
+                raise
+        self._adopt_directory(entry, path, os.open(name, _DIRECTORY, dir_fd=folder.fd))
 
     def _adopt_top(self, entry: Entry) -> None:
         """The top of the tree is there always, and never replaced (CVE-2021-29136)."""
@@ -211,7 +204,7 @@ class _Tree:
         finally:
             os.close(fd)
 
-    def _make_file(self, entry: Entry, folder: Folder, name: str) -> None:
+    def _make_file(self, entry: Entry, _path: str, folder: Folder, name: str) -> None:
         fd = os.open(name, _NEW, 0o600, dir_fd=folder.fd)
         try:
             end = 0
@@ -225,7 +218,7 @@ class _Tree:
         finally:
             os.close(fd)
 
-    def _make_hard_link(self, entry: Entry, folder: Folder, name: str) -> None:
+    def _make_hard_link(self, entry: Entry, _path: str, folder: Folder, name: str) -> None:
         """Give a file another name; it is found without leaving the tree, and a link is not followed."""
         above, _slash, last = self._path(entry.link, entry.name).rpartition("/")
         source = self.folders.find(above)
@@ -239,7 +232,7 @@ class _Tree:
             if source is not None:
                 os.close(source.fd)
 
-    def _make_symlink(self, entry: Entry, folder: Folder, name: str) -> None:
+    def _make_symlink(self, entry: Entry, _path: str, folder: Folder, name: str) -> None:
         """Make a symbolic link, wherever it leads: whoever follows it does so from within the tree."""
         os.symlink(entry.link, name, dir_fd=folder.fd)
         os.chown(name, *self._owner(entry), dir_fd=folder.fd, follow_symlinks=False)
@@ -247,7 +240,7 @@ class _Tree:
             self._set_xattrs(entry, f"/proc/self/fd/{folder.fd}/{name}", follow=False)
         os.utime(name, ns=(entry.mtime, entry.mtime), dir_fd=folder.fd, follow_symlinks=False)
 
-    def _make_node(self, entry: Entry, folder: Folder, name: str) -> None:
+    def _make_node(self, entry: Entry, _path: str, folder: Folder, name: str) -> None:
         """Make a device or a fifo, and never open it."""
         if entry.kind != stat.S_IFIFO:
             self._check_device(entry)
@@ -293,7 +286,8 @@ class _Tree:
         return xattrs.carried(key) and (key != xattrs.CAPABILITY or self._policy.privileges)
 
 
-_MAKERS: t.Final[t.Mapping[int, t.Callable[[_Tree, Entry, Folder, str], None]]] = {
+_MAKERS: t.Final[t.Mapping[int, t.Callable[[_Tree, Entry, str, Folder, str], None]]] = {
+    stat.S_IFDIR: _Tree._make_directory,
     stat.S_IFREG: _Tree._make_file,
     stat.S_IFLNK: _Tree._make_symlink,
     HARD_LINK: _Tree._make_hard_link,
