@@ -24,7 +24,7 @@ from benchmark import goals
 from benchmark.table import head, interleaved, milliseconds, row
 from hosts.image import mirror
 from hosts.tools import Failure
-from support import archives, site
+from support import archives, images, site
 
 SUITE = "bookworm"
 DEBIAN = pathlib.Path(site.ROOT, ".cache", f"minbase-{SUITE}.tar")
@@ -40,7 +40,7 @@ def unpacking(rounds: int) -> t.Iterator[str]:
     layers = {f"{FILES} files": _many, **({} if problem else {f"Debian {SUITE}, minbase": DEBIAN.read_bytes})}
     for name, data in layers.items():
         with _memory() as place:
-            archives.layout(place / "image", [data()])
+            images.layout(place / "image", {"latest": Image(data())})
             yield head(f"One layer, gzip: {name}", "ms")
             taken = interleaved(rounds, _unpacked(place))
             for other, goal in goals.UNPACK.items():
