@@ -25,6 +25,7 @@ from benchmark.table import head, interleaved, milliseconds, row
 from hosts.image import mirror
 from hosts.tools import Failure
 from support import archives, images, site
+from support.images import Image
 
 SUITE = "bookworm"
 DEBIAN = pathlib.Path(site.ROOT, ".cache", f"minbase-{SUITE}.tar")

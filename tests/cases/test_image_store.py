@@ -27,7 +27,7 @@ from ansible_collections.nsfleet.linux.plugins.module_utils._image.store import 
 from ansible_collections.nsfleet.linux.plugins.module_utils._image.transport import Access
 from ansible_collections.nsfleet.linux.plugins.module_utils._model.errors import KernelError
 from support import archives, images, registry, world
-from support.archives import archive, file, folder
+from support.archives import archive, file, folder, symlink
 from support.images import Image
 from support.registry import Front
 
@@ -142,6 +142,8 @@ def test_layers_together_are_what_the_image_is(store: Store, tmp_path: pathlib.P
         archive(file("usr/lib/.wh.gone"), file("usr/lib/new/deep", b"4")),  # says nothing of usr and usr/lib
         archive(file("opt/.wh.old")),
         archive(file("opt/old/again", b"5")),  # and nothing of opt; of old there is nothing below
+        archive(symlink("bin", "usr/bin"), folder("usr/bin", mode=0o751)),
+        archive(file("bin/tool", b"6")),  # it is elsewhere, where the link leads
     )
     with Front(registry.images("app", {"1": image})) as front:
         stored = pull(store, front)
@@ -149,15 +151,27 @@ def test_layers_together_are_what_the_image_is(store: Store, tmp_path: pathlib.P
         shown = world.sh(f"cd {root} && find . -mindepth 1 -printf '%P %y%m %U %T@\\n' | sort")
         assert (root / "usr/lib/new/deep").read_bytes() == b"4"
     assert [line.rstrip("0").rstrip(".") for line in shown.splitlines()] == [
+        "bin l777 0 1000000000",
         "opt d755 0 1000000000",
         "opt/old d755 0 0",
         "opt/old/again f644 0 1000000000",
         "usr d711 7 1000000000",
+        "usr/bin d751 0 1000000000",
+        "usr/bin/tool f644 0 1000000000",
         "usr/lib d750 0 1000000000",
         "usr/lib/new d755 0 0",
         "usr/lib/new/deep f644 0 1000000000",
         "usr/lib/one f644 0 1000000000",
     ]
+
+
+def test_nothing_is_seen_below_a_layer_that_hides_all(store: Store, tmp_path: pathlib.Path) -> None:
+    image = Image(archive(file("old")), archive(file(".wh..wh..opq"), file("new")), archive(file("newer")))
+    with Front(registry.images("app", {"1": image})) as front:
+        stored = pull(store, front)
+    with mounted(stored, tmp_path / "root") as root:
+        assert sorted(os.listdir(root)) == ["new", "newer"]
+    assert stored.size == sum(map(len, image.blobs.values()))
 
 
 def test_more_than_128_layers_fit_into_one_mount(store: Store, tmp_path: pathlib.Path) -> None:

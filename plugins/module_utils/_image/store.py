@@ -320,7 +320,9 @@ class Store:
         for digest, data in found.documents.items():
             self.blobs.put(digest, data)
         self._have_layers(source, found)
-        self._keep(found, self.layers.stack(found.config.diff_ids))
+        blobs = {digest: layer.digest for digest, layer in zip(found.config.diff_ids, found.manifest.layers)}
+        layers = self.layers.stack(found.config.diff_ids, lambda digest: self.blobs.open(blobs[digest]))
+        self._keep(found, layers)
         self.name(found.descriptor.digest, reference)
         stored = self.find(reference)
         if stored is None:
