@@ -21,8 +21,8 @@ from ansible_collections.nsfleet.linux.plugins.module_utils._image.entries impor
 from ansible_collections.nsfleet.linux.plugins.module_utils._image.errors import ImageError
 from ansible_collections.nsfleet.linux.plugins.module_utils._image.pack import Packed, pack
 from ansible_collections.nsfleet.linux.plugins.module_utils._image.unpack import Whiteouts, unpack
-from support import trees, world
-from support.archives import layout
+from support import images, trees, world
+from support.images import Image
 
 CAPABILITY = bytes.fromhex("0100000200200000000000000000000000000000")
 
@@ -140,7 +140,7 @@ def test_an_upper_directory_is_a_layer(place: pathlib.Path) -> None:
     seen = trees.seen(place / "merged")
     world.sh(f"umount {place}/merged")
     changes, _packed = written(place / "upper", layer=True)
-    layout(place / "image", [base, changes])
+    images.layout(place / "image", {"latest": Image(base, changes)})
     world.sh(f"umoci raw unpack --image {place}/image:latest {place}/umoci")
     alone = {path: each._replace(names=()) for path, each in seen.items()}  # a copy up parts the names of a file
     found = {path: each._replace(names=()) for path, each in trees.seen(place / "umoci").items()}
