@@ -160,6 +160,14 @@ def test_layers_together_are_what_the_image_is(store: Store, tmp_path: pathlib.P
     ]
 
 
+def test_a_layer_whose_root_is_opaque_hides_those_below(store: Store, tmp_path: pathlib.Path) -> None:
+    image = Image(archive(file("old")), archive(file(".wh..wh..opq"), file("new")), archive(file("newer")))
+    with Front(registry.images("app", {"1": image})) as front:
+        stored = pull(store, front)
+    with mounted(stored, tmp_path / "merged") as merged:
+        assert sorted(os.listdir(merged)) == ["new", "newer"]
+
+
 def test_more_than_128_layers_fit_into_one_mount(store: Store, tmp_path: pathlib.Path) -> None:
     image = Image(
         *(archive(file(f"file-{number}", b"%d" % number), file("last", b"%d" % number)) for number in range(140))

@@ -92,7 +92,7 @@ class Layers:
             with compression.opened(blob) as stream:
                 found = unpack(stream, draft, Whiteouts.OVERLAY)
             _check(found, digest)
-            return {"entries": found.entries, "size": found.size, "implied": list(found.implied)}
+            return {"entries": found.entries, "size": found.size, "implied": found.implied, "opaque": found.opaque}
 
         self._make(digest, fill)
 
@@ -108,7 +108,10 @@ class Layers:
         chain = ""
         for digest in digests:
             chain = f"sha256:{hashlib.sha256(f'{chain} {digest}'.encode()).hexdigest()}" if chain else digest
-            implied = self._record(name_of(digest))["implied"]
+            record = self._record(name_of(digest))
+            implied = record["implied"]
+            if record["opaque"]:  # overlayfs shows what is below such a root
+                names.clear()
             names.append(name_of(digest))
             if implied and chain != digest:
                 self._make(chain, functools.partial(self._describe, names=tuple(names), implied=implied))
@@ -168,7 +171,7 @@ class Layers:
                 layers.append(os.open(self.path(name), _FOLDER))
                 stack.callback(os.close, layers[-1])
             merged.copy_folders(draft, layers, implied)
-        return {"entries": len(implied), "size": 0, "implied": []}
+        return {"entries": len(implied), "size": 0, "implied": [], "opaque": False}
 
 
 def _check(found: Unpacked, digest: str) -> None:
