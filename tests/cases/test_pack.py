@@ -22,6 +22,7 @@ from ansible_collections.nsfleet.linux.plugins.module_utils._image.errors import
 from ansible_collections.nsfleet.linux.plugins.module_utils._image.pack import Packed, pack
 from ansible_collections.nsfleet.linux.plugins.module_utils._image.unpack import Whiteouts, unpack
 from support import images, trees, world
+from support.abilities import need
 from support.images import Image
 
 CAPABILITY = bytes.fromhex("0100000200200000000000000000000000000000")
@@ -30,6 +31,7 @@ CAPABILITY = bytes.fromhex("0100000200200000000000000000000000000000")
 @pytest.fixture
 def place(tmp_path: pathlib.Path) -> t.Iterator[pathlib.Path]:
     """A file system of its own."""
+    need("extended attributes of files in memory")
     world.sh(f"mount -t tmpfs tmpfs {tmp_path}")
     yield tmp_path
     world.sh(f"umount --recursive {tmp_path}")
@@ -141,6 +143,7 @@ def test_an_upper_directory_is_a_layer(place: pathlib.Path) -> None:
     world.sh(f"umount {place}/merged")
     changes, _packed = written(place / "upper", layer=True)
     images.layout(place / "image", {"latest": Image(base, changes)})
+    need("umoci")
     world.sh(f"umoci raw unpack --image {place}/image:latest {place}/umoci")
     alone = {path: each._replace(names=()) for path, each in seen.items()}  # a copy up parts the names of a file
     found = {path: each._replace(names=()) for path, each in trees.seen(place / "umoci").items()}

@@ -14,6 +14,7 @@ import pytest
 from ansible_collections.nsfleet.linux.plugins.module_utils._image import tree as trees_of
 from ansible_collections.nsfleet.linux.plugins.module_utils._image.tree import Difference
 from support import trees, world
+from support.abilities import need
 
 Looked = t.Callable[[int], t.Any]
 
@@ -21,6 +22,7 @@ Looked = t.Callable[[int], t.Any]
 @pytest.fixture
 def place(tmp_path: pathlib.Path) -> t.Iterator[pathlib.Path]:
     """Two trees that are the same, and a host beside them."""
+    need("extended attributes of files in memory")
     world.sh(f"mount -t tmpfs tmpfs {tmp_path}")
     world.sh(
         f"mkdir -p {tmp_path}/host {tmp_path}/source/etc {tmp_path}/source/usr/bin {tmp_path}/source/var/lib/deep"

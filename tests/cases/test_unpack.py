@@ -24,6 +24,7 @@ from ansible_collections.nsfleet.linux.plugins.module_utils._image.errors import
 from ansible_collections.nsfleet.linux.plugins.module_utils._image.unpack import Policy, Unpacked, Whiteouts, unpack
 from ansible_collections.nsfleet.linux.plugins.module_utils._model.errors import KernelError, NsfleetError
 from support import trees, world
+from support.abilities import need
 from support.archives import (
     END,
     Member,
@@ -83,6 +84,7 @@ class Place:
 @pytest.fixture
 def place(tmp_path: pathlib.Path) -> t.Iterator[Place]:
     """A tree and a host, on a file system of their own."""
+    need("extended attributes of files in memory")
     world.sh(f"mount -t tmpfs tmpfs {tmp_path}")
     made = Place(tmp_path)
     yield made

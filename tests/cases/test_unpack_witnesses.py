@@ -20,6 +20,7 @@ import pytest
 from ansible_collections.nsfleet.linux.plugins.module_utils._image import compression
 from ansible_collections.nsfleet.linux.plugins.module_utils._image.unpack import Unpacked, Whiteouts, unpack
 from support import images, trees, world
+from support.abilities import need
 from support.archives import Member, archive, device, file, folder, hard_link, member, symlink
 from support.images import Image
 
@@ -123,6 +124,7 @@ def take_by_tar(data: pathlib.Path, tree: pathlib.Path, *options: str) -> None:
 @pytest.fixture
 def place(tmp_path: pathlib.Path) -> t.Iterator[pathlib.Path]:
     """A file system of its own."""
+    need("extended attributes of files in memory")
     world.sh(f"mount -t tmpfs tmpfs {tmp_path}")
     yield tmp_path
     world.sh(f"umount {tmp_path}")
@@ -137,6 +139,7 @@ def layers_of(name: str) -> list[bytes]:
 def test_umoci(place: pathlib.Path, name: str) -> None:
     layers = layers_of(name)
     images.layout(place / "image", {"latest": Image(*layers)})
+    need("umoci")
     world.sh(f"umoci raw unpack --image {place}/image:latest {place}/umoci")
     for data in layers:
         take(data, place / "ours", Whiteouts.APPLY)
@@ -148,6 +151,7 @@ def test_umoci(place: pathlib.Path, name: str) -> None:
 def test_overlayfs_shows_layers_as_umoci_applies_them(place: pathlib.Path, name: str) -> None:
     layers = layers_of(name)
     images.layout(place / "image", {"latest": Image(*layers)})
+    need("umoci")
     world.sh(f"umoci raw unpack --image {place}/image:latest {place}/umoci")
     for number, data in enumerate(layers):
         take(data, place / f"layer{number}", Whiteouts.OVERLAY)
@@ -167,6 +171,7 @@ def test_through_a_link_of_a_layer_below(place: pathlib.Path) -> None:
         archive(file("bin/x")),
     ]
     images.layout(place / "image", {"latest": Image(*layers)})
+    need("umoci")
     world.sh(f"umoci raw unpack --image {place}/image:latest {place}/umoci")
     assert [take(data, place / "ours", Whiteouts.APPLY).implied for data in layers] == [(), ()]
     assert trees.seen(place / "umoci")["usr/bin/x"] == trees.seen(place / "ours")["usr/bin/x"]
@@ -176,6 +181,7 @@ def test_through_a_link_of_a_layer_below(place: pathlib.Path) -> None:
 def test_tar_on_what_skopeo_copies(place: pathlib.Path) -> None:
     """Layer by layer; GNU tar knows no whiteouts, so they are done by hand."""
     images.layout(place / "image", {"latest": Image(*layers_of("changed"))})
+    need("skopeo")
     copy = f"skopeo copy --quiet oci:{place}/image:latest dir:{place}/copied"
     world.sh(f"unshare --mount sh -c 'mount -t tmpfs tmpfs /var/lib && {copy}'")  # it keeps a cache there
     manifest = json.loads((place / "copied/manifest.json").read_text())
