@@ -20,14 +20,23 @@ from ansible_collections.nsfleet.linux.plugins.module_utils._model import names,
 from ansible_collections.nsfleet.linux.plugins.module_utils._model.errors import InvalidOptions
 from ansible_collections.nsfleet.linux.plugins.module_utils._model.field import Table
 from ansible_collections.nsfleet.linux.plugins.module_utils._model.ports import Ports
-from ansible_collections.nsfleet.linux.plugins.module_utils._resources import bridge, cgroup, container, nat, netns
+from ansible_collections.nsfleet.linux.plugins.module_utils._resources import (
+    bridge,
+    cgroup,
+    container,
+    image,
+    nat,
+    netns,
+)
 from ansible_collections.nsfleet.linux.plugins.module_utils._resources.nat_table import Publication, collisions
 
 Description = t.Mapping[str, t.Any]
 Plan = dict[str, t.Any]
 
 #: Options of modules that a description may not give, since the role gives them.
-_OF_THE_ROLE: t.Final = frozenset({"name", "state", "rootfs", "cgroup_parent"})
+_OF_THE_ROLE: t.Final = frozenset({"name", "state", "rootfs", "image", "cgroup_parent"})
+#: Options of an image that it gives by variables of its own.
+_OF_THE_IMAGE: t.Final = frozenset({"name", "path"})
 #: Parts of a service that are options of a module.
 _PARTS: t.Final = {"container": container.TABLE, "total_limits": cgroup.TABLE}
 
@@ -59,12 +68,23 @@ def misspelt_in_parts(service: Description, where: str) -> t.Iterator[str]:
     for part, table in _PARTS.items():
         if isinstance(service.get(part), dict):
             yield from misspelt(service[part], _options(table), f"{where}.{part}", **table.rules)
-    if isinstance(service.get("container"), dict) and not service["container"].get("command"):
+    rootfs = service.get("rootfs")
+    rootfs = rootfs if isinstance(rootfs, dict) else {}
+    from_image = rootfs.get("source") == "image"
+    if isinstance(rootfs.get("image_options"), dict):
+        yield from misspelt(
+            rootfs["image_options"], _options(image.TABLE, _OF_THE_IMAGE), f"{where}.rootfs.image_options"
+        )
+    if isinstance(service.get("container"), dict) and not (service["container"].get("command") or from_image):
         yield f"{where}.container.command: expected a program and its arguments"
 
 
-def _options(table: Table) -> Plan:
-    return {name: spec for name, spec in table.arguments().items() if name not in _OF_THE_ROLE}
+def _options(table: Table, given: t.Collection[str] = _OF_THE_ROLE) -> Plan:
+    """What a description may say of a module's options.
+
+    :param given: those that the role gives.
+    """
+    return {name: spec for name, spec in table.arguments().items() if name not in given}
 
 
 # --- values ------------------------------------------------------------------
@@ -117,14 +137,22 @@ def _container(service: Plan, name: str) -> Plan:
     network = {"net": name if service["network"] else "host"}
     given = service["container"].get("namespaces") or {}
     namespaces = completed({**network, **given}, container.TABLE["namespaces"].argument()["options"])
+    if service["rootfs"]["source"] == "image":  # what it runs is known on the host only
+        options["command"] = options["command"] or ["true"]
     return {**options, "name": name, "state": "started", "rootfs": "/", "namespaces": namespaces}
 
 
 def _of_rootfs(rootfs: Plan, where: str) -> t.Iterator[str]:
     """What its source needs."""
-    for option in {"directory": ("directory",), "tar": ("archive", "checksum")}.get(rootfs["source"], ()):
-        if not rootfs[option]:
-            yield f"{where}.{option}: expected one, since source is {rootfs['source']}"
+    needed = {"directory": ("directory",), "tar": ("archive", "checksum"), "image": ("image",)}
+    lacking = [option for option in needed.get(rootfs["source"], ()) if not rootfs[option]]
+    for option in lacking:
+        yield f"{where}.{option}: expected one, since source is {rootfs['source']}"
+    if rootfs["source"] == "image" and not lacking:
+        options = completed(rootfs["image_options"], _options(image.TABLE, _OF_THE_IMAGE))
+        given = {**options, "name": rootfs["image"], "path": rootfs["archive"] or None}
+        words = {"^name": "image", "^path": "archive", "^(?!image|archive)": "image_options."}
+        yield from _told(image.Image, given, where, words)
 
 
 def _of_ports(service: Plan, where: str) -> t.Iterator[str]:

@@ -13,7 +13,7 @@ import pathlib
 import typing as t
 
 import pytest
-from support import world
+from support import images, rooted, world
 
 ROOTFS = "/var/lib/nsfleet/rootfs/case"
 Run = t.Callable[..., int]
@@ -72,6 +72,18 @@ def test_archive(run: Run, source: str, archive: tuple[str, str]) -> None:
     holds(run, source, source="tar", archive=path, checksum=checksum)
 
 
+def test_image(run: Run, tmp_path: pathlib.Path) -> None:
+    """Got once, shown by what the store has of it; let go without a trace."""
+    images.layout(tmp_path / "layout", {"1": rooted.image("7")})
+    before = world.snapshot()
+    plays = play(source="image", image="shop/web:1", archive=str(tmp_path / "layout"))
+    assert run(plays) == 1
+    assert world.sh("cat /var/lib/nsfleet/images/layers/*/srv/version") == "7"
+    assert run(plays) == 0
+    assert run(play("absent", source="image", image="shop/web:1")) == 1
+    assert world.difference(before, world.snapshot()) == []
+
+
 def test_archive_that_is_another_one(run: Run, archive: tuple[str, str]) -> None:
     """Nothing of it is used, and the next run is as if there had been none."""
     path, checksum = archive
@@ -88,7 +100,9 @@ def test_archive_that_is_another_one(run: Run, archive: tuple[str, str]) -> None
     [
         ({"source": "directory"}, "rootfs_directory - expected"),
         ({"source": "tar", "archive": "/srv/a.tar"}, "rootfs_archive, rootfs_checksum - expected"),
-        ({"source": "image"}, "value of rootfs_source must be one of"),
+        ({"source": "floppy"}, "value of rootfs_source must be one of"),
+        ({"source": "image"}, "rootfs_image - expected"),
+        ({"path": ""}, "rootfs_path - expected"),
     ],
 )
 def test_bad_input(run: Run, variables: dict[str, str], words: str) -> None:
