@@ -165,6 +165,23 @@ def test_layers_together_are_what_the_image_is(store: Store, tmp_path: pathlib.P
     ]
 
 
+def test_a_layer_may_have_another_name_of_a_file_below(store: Store, tmp_path: pathlib.Path) -> None:
+    link = archive(archives.hard_link("other", "file"), file("more"))
+    image = Image(archive(file("file", b"1")), archive(file("file", b"22")), link)
+    with Front(registry.images("app", {"1": image, "alone": Image(link)})) as front:
+        stored = pull(store, front)
+        with mounted(stored, tmp_path / "root") as root:
+            assert (root / "other").read_bytes() == b"22"
+            assert sorted(os.listdir(root)) == ["file", "more", "other"]
+        with pytest.raises(ImageError, match="the lowest layer: other: it is a hard link to file, which is no file"):
+            pull(store, front, "alone")
+        assert store.find(reference(front, "alone")) is None
+        store.collect()
+        before = os.listdir(store.layers.directory)
+        assert pull(store, front) == store.find(reference(front)) == stored
+        assert os.listdir(store.layers.directory) == before, "what is there is not unpacked again"
+
+
 def test_nothing_is_seen_below_a_layer_that_hides_all(store: Store, tmp_path: pathlib.Path) -> None:
     image = Image(archive(file("old")), archive(file(".wh..wh..opq"), file("new")), archive(file("newer")))
     with Front(registry.images("app", {"1": image})) as front:

@@ -10,8 +10,8 @@ named from where they are. The record beside it has the whole digest.
 
 A layer need not describe the directories that its files are in, which are then those of the layers below: with their
 owners and modes, or even elsewhere, where a link leads (``bin/x`` over ``bin -> usr/bin``). Unpacked alone it would
-stand over them with directories of its own. Such a layer is unpacked over the ones below, as the upper directory of an
-overlay, and is another one over other layers.
+stand over them with directories of its own. Nor need it have the file that it has another name for. Such a layer is
+unpacked over the ones below, as the upper directory of an overlay, and is another one over other layers.
 """
 
 from __future__ import annotations
@@ -28,13 +28,15 @@ from .._kernel.syscall import call
 from .._model.errors import KernelError
 from . import manifest
 from .draft import DRAFT, locked_folder
-from .errors import ImageError
+from .errors import ImageError, LacksBelow
 
 if t.TYPE_CHECKING:
     from .unpack import Unpacked
 
 #: How names of records end.
 _RECORD: t.Final = ".json"
+#: What is known of a layer that cannot be unpacked alone.
+_NOTHING: t.Final = {"entries": 0, "size": 0, "implied": False, "opaque": False, "lacks": ""}
 #: A file of an upper directory is all there, under its own name, and not in part in a layer below.
 _WHOLE: t.Final = (("redirect_dir", "off"), ("metacopy", "off"), ("index", "off"))
 
@@ -92,9 +94,12 @@ class Layers:
         from .unpack import Whiteouts, unpack
 
         def fill(draft: int) -> dict[str, t.Any]:
-            with compression.opened(blob) as stream:
-                found = unpack(stream, draft, Whiteouts.OVERLAY)
-            return _record_of(found, digest)
+            try:
+                with compression.opened(blob) as stream:
+                    return _record_of(unpack(stream, draft, Whiteouts.OVERLAY), digest)
+            except LacksBelow as error:
+                _empty(draft)
+                return {**_NOTHING, "lacks": str(error)}
 
         self._make(digest, fill)
 
@@ -103,6 +108,7 @@ class Layers:
 
         :param digests: of its layers, all of which are there.
         :param opened: opens a layer as it was transported.
+        :raises ImageError: a layer leans on what is not below it.
         :raises KernelError: the file system refused.
         """
         names: list[str] = []
@@ -112,7 +118,9 @@ class Layers:
             record = self._record(name_of(digest))
             if record["opaque"]:  # which overlayfs does not heed in the top of a layer
                 names = []
-            if names and record["implied"]:
+            if record["lacks"] and not names:
+                raise ImageError(digest, f"the lowest layer: {record['lacks']}")
+            if names and (record["implied"] or record["lacks"]):
                 below = [self.path(name) for name in reversed(names)]
                 self._make(chain, functools.partial(self._fill_over, below, chain, digest, opened))
                 names.append(name_of(chain))
@@ -210,7 +218,8 @@ def _copy_top(model: str, folder: int) -> None:
 def _record_of(found: Unpacked, digest: str) -> dict[str, t.Any]:
     if found.digest != digest:
         raise ImageError(digest, f"the layer is another one than its image says: {found.digest}")
-    return {"entries": found.entries, "size": found.size, "implied": bool(found.implied), "opaque": found.opaque}
+    known = {"entries": found.entries, "size": found.size, "implied": bool(found.implied), "opaque": found.opaque}
+    return {**_NOTHING, **known}
 
 
 def _empty(folder: int) -> None:

@@ -319,10 +319,11 @@ class Store:
         """Have all of an image, and let a reference lead to it."""
         for digest, data in found.documents.items():
             self.blobs.put(digest, data)
-        self._have_layers(source, found)
-        blobs = {digest: layer.digest for digest, layer in zip(found.config.diff_ids, found.manifest.layers)}
-        layers = self.layers.stack(found.config.diff_ids, lambda digest: self.blobs.open(blobs[digest]))
-        self._keep(found, layers)
+        known = self.image(found.descriptor.digest)
+        if known is None or known.resolved != found.resolved.digest:
+            self._have_layers(source, found)
+            blobs = {digest: layer.digest for digest, layer in zip(found.config.diff_ids, found.manifest.layers)}
+            self._keep(found, self.layers.stack(found.config.diff_ids, lambda digest: self.blobs.open(blobs[digest])))
         self.name(found.descriptor.digest, reference)
         stored = self.find(reference)
         if stored is None:

@@ -23,7 +23,7 @@ from .._kernel.path import open_in
 from .._model.errors import KernelError
 from . import xattrs
 from .entries import CHUNK, HARD_LINK, Archive, Entry, Limits
-from .errors import ImageError, shown
+from .errors import ImageError, LacksBelow, shown
 from .folders import Folder, Folders
 from .whiteouts import OVERLAY_WHITEOUT, PREFIX, Applied, Kept, Plain, is_whiteout
 
@@ -79,6 +79,7 @@ def unpack(
 
     :param stream: the archive, uncompressed (:func:`compression.opened`); it is read to its end.
     :param root: descriptor of a directory that nobody else writes to, on one file system.
+    :raises LacksBelow: it has a hard link to a file that is not there; a layer may mean one of those below it.
     :raises ImageError: the archive is damaged, asks for too much, or has an entry that is refused.
     :raises KernelError: the file system refused something.
     """
@@ -227,7 +228,7 @@ class _Tree:
                 raise FileNotFoundError
             os.link(last, name, src_dir_fd=source.fd, dst_dir_fd=folder.fd, follow_symlinks=False)
         except FileNotFoundError:
-            raise ImageError(entry.name, f"it is a hard link to {shown(entry.link)}, which is no file") from None
+            raise LacksBelow(entry.name, f"it is a hard link to {shown(entry.link)}, which is no file") from None
         finally:
             if source is not None:
                 os.close(source.fd)
