@@ -248,22 +248,24 @@ def parse_config(data: bytes) -> Config:
     diff_ids = tuple(
         where.digest(each, f"rootfs.diff_ids[{n}]") for n, each in enumerate(where.strings(root, "diff_ids"))
     )
-    said = where.of(document, "config", dict, {})
-    return Config(
-        _platform(document, where),
-        diff_ids,
-        entrypoint=where.strings(said, "Entrypoint"),
-        cmd=where.strings(said, "Cmd"),
-        env=_environment(said, where),
-        user=where.of(said, "User", str, ""),
-        working_dir=where.of(said, "WorkingDir", str, ""),
-        exposed_ports=tuple(sorted(where.of(said, "ExposedPorts", dict, {}))),
-        stop_signal=where.of(said, "StopSignal", str, ""),
-        volumes=tuple(sorted(where.of(said, "Volumes", dict, {}))),
-        labels=where.texts(said, "Labels"),
-        health=_health(said, where),
-        created=where.of(document, "created", str, ""),
-    )
+    how = _how_to_run(where.of(document, "config", dict, {}), where)
+    return Config(_platform(document, where), diff_ids, created=where.of(document, "created", str, ""), **how)
+
+
+def _how_to_run(said: _Object, where: _Where) -> dict[str, t.Any]:
+    """Fields of :class:`Config`."""
+    return {
+        "entrypoint": where.strings(said, "Entrypoint"),
+        "cmd": where.strings(said, "Cmd"),
+        "env": _environment(said, where),
+        "user": where.of(said, "User", str, ""),
+        "working_dir": where.of(said, "WorkingDir", str, ""),
+        "exposed_ports": tuple(sorted(where.of(said, "ExposedPorts", dict, {}))),
+        "stop_signal": where.of(said, "StopSignal", str, ""),
+        "volumes": tuple(sorted(where.of(said, "Volumes", dict, {}))),
+        "labels": where.texts(said, "Labels"),
+        "health": _health(said, where),
+    }
 
 
 class Saved(t.NamedTuple):

@@ -53,7 +53,6 @@ class Registry:
     """
 
     def __init__(self, reference: Reference, access: Access = ANYBODY, mirrors: t.Sequence[Mirror] = ()) -> None:
-        self.name = reference.name
         home = HUB_HOST if reference.registry == HUB else reference.registry
         self._repositories = [Repository(each.location, reference.path, each.access) for each in mirrors]
         self._repositories.append(Repository(home, reference.path, access))
