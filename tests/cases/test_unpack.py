@@ -509,7 +509,7 @@ DAMAGED = {
     "time after all": (header(b"x", mtime=b"\x80" + b"\xff" * 11) + END, "x: time: it is out of range"),
     "directory with a size": (header(b"x/", b"5", b"00000001000\0") + header(b"y") + END, "x/: it is no file, and has"),
     "old directory with a size": (header(b"x/", b"\0", b"00000001000\0") + header(b"y") + END, "x/: it is no"),
-    "directory with a size in a record": (extended(record("size", b"512")) + header(b"x", b"5") + END, "x: it is no file"),
+    "size of a directory in a record": (extended(record("size", b"512")) + header(b"x", b"5") + END, "x: it is no"),
     "link with a size": (header(b"x", b"2", b"00000001000\0", link=b"y") + header(b"y") + END, "x: it is no file, and"),
     "file with a slash": (header(b"x/", b"0") + END, "x/: it is a file, and its name ends with a slash"),
     "unknown type": (header(b"x", b"Z") + END, "x: it is of an unknown type"),
