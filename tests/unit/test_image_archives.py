@@ -236,6 +236,13 @@ def test_a_size_of_pax_goes_before_that_of_the_header() -> None:
     assert entries(data) == by_tarfile(data)
 
 
+def test_a_directory_of_before_ustar() -> None:
+    data = header(b"old/", b"\0", magic=b"\0" * 8) + header(b"old/file", b"\0", magic=b"\0" * 8) + END
+    assert [(entry.name, entry.kind) for entry, _data in entries(data)] == [
+        ("old/", stat.S_IFDIR), ("old/file", stat.S_IFREG),
+    ]  # fmt: skip
+
+
 def test_global_comments_are_ignored() -> None:
     data = extended(record("comment", b"a commit"), b"g") + header(b"x") + END
     assert [entry.name for entry, _data in entries(data)] == ["x"]

@@ -226,8 +226,8 @@ class Archive:
     def _described(self, block: bytes, header: Header, said: _Said) -> Entry:
         """An entry, of its header and what extended headers say of it."""
         name = self._name(header, said)
-        kind = _kind(header, name)
         records = said.records
+        kind = _kind(header, records, name)
         return Entry(
             name=name,
             kind=kind,
@@ -299,12 +299,17 @@ def _one_of(said: _Said, kind: bytes, key: bytes, short: bytes) -> bytes:
     return said.names.get(kind) or said.records.get(key) or short
 
 
-def _kind(header: Header, name: str) -> int:
+def _kind(header: Header, records: t.Mapping[bytes, bytes], name: str) -> int:
     kind = _KINDS.get(header.kind)
     if kind is None:
         raise ImageError(name, f"it is of an unknown type, {header.kind!r}")
-    if kind == stat.S_IFREG and header.kind != _SPARSE and name.endswith("/"):  # as before ustar there was no type
-        return stat.S_IFDIR
+    if kind == stat.S_IFREG and name.endswith("/"):
+        if header.kind != b"\0":  # a directory for GNU tar, a file for others
+            raise ImageError(name, "it is a file, and its name ends with a slash")
+        kind = stat.S_IFDIR  # as before ustar, when there was no type for it
+    if kind not in (stat.S_IFREG, HARD_LINK) and (headers.number(header.size, "size", name) or b"size" in records):
+        # GNU tar skips so much, and others take it for the next header; of a hard link all say that it has no data.
+        raise ImageError(name, "it is no file, and has a size")
     return kind
 
 
