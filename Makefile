@@ -23,7 +23,7 @@ SITES  := hosts-small $(EACH_SITE)
 #: How many of them: as many as there are processors on the smallest machine that runs them.
 AT_ONCE := --keep-going --jobs=2 --output-sync=target
 #: Debian packages that the tests need.
-PACKAGES := bubblewrap busybox conmon conntrack containerd crun curl e2fsprogs ethtool git iproute2 iptables iputils-ping lz4 mmdebstrap \
+PACKAGES := bubblewrap busybox bzip2 conmon conntrack containerd crun curl e2fsprogs ethtool git iproute2 iptables iputils-ping lz4 mmdebstrap \
             netavark nftables openssh-client podman procps python3-venv qemu-system-x86 qemu-utils runc shellcheck skopeo umoci util-linux xz-utils \
             zstd
 

@@ -19,3 +19,7 @@ LIFE: t.Final = {"ip and crun": 0.7, "podman": 0.08}
 MANY: t.Final = 1.3
 #: A task that creates a started container, to ``containers.podman.podman_container``.
 TASK: t.Final = 0.4
+#: One layer of an image unpacked.
+UNPACK: t.Final = {"umoci raw unpack": 1.2, "tar -x": 2.5}
+#: Whether somebody changed a tree, to ``find -printf`` and a digest of what it says.
+STAMP: t.Final = 0.5

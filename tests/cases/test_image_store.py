@@ -8,8 +8,10 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import hashlib
+import json
 import os
 import pathlib
+import stat
 import subprocess
 import sys
 import threading
@@ -18,13 +20,14 @@ import typing as t
 import pytest
 from ansible_collections.nsfleet.linux.plugins.module_utils._image import draft, layout
 from ansible_collections.nsfleet.linux.plugins.module_utils._image.errors import ImageError
+from ansible_collections.nsfleet.linux.plugins.module_utils._image.pack import pack
 from ansible_collections.nsfleet.linux.plugins.module_utils._image.reference import Reference
 from ansible_collections.nsfleet.linux.plugins.module_utils._image.registry import Registry
 from ansible_collections.nsfleet.linux.plugins.module_utils._image.store import Store, Stored
 from ansible_collections.nsfleet.linux.plugins.module_utils._image.transport import Access
 from ansible_collections.nsfleet.linux.plugins.module_utils._model.errors import KernelError
 from support import archives, images, registry, world
-from support.archives import archive, file, folder
+from support.archives import archive, file, folder, symlink
 from support.images import Image
 from support.registry import Front
 
@@ -139,6 +142,8 @@ def test_layers_together_are_what_the_image_is(store: Store, tmp_path: pathlib.P
         archive(file("usr/lib/.wh.gone"), file("usr/lib/new/deep", b"4")),  # says nothing of usr and usr/lib
         archive(file("opt/.wh.old")),
         archive(file("opt/old/again", b"5")),  # and nothing of opt; of old there is nothing below
+        archive(symlink("bin", "usr/bin"), folder("usr/bin", mode=0o751)),
+        archive(file("bin/tool", b"6")),  # it is elsewhere, where the link leads
     )
     with Front(registry.images("app", {"1": image})) as front:
         stored = pull(store, front)
@@ -146,15 +151,44 @@ def test_layers_together_are_what_the_image_is(store: Store, tmp_path: pathlib.P
         shown = world.sh(f"cd {root} && find . -mindepth 1 -printf '%P %y%m %U %T@\\n' | sort")
         assert (root / "usr/lib/new/deep").read_bytes() == b"4"
     assert [line.rstrip("0").rstrip(".") for line in shown.splitlines()] == [
+        "bin l777 0 1000000000",
         "opt d755 0 1000000000",
         "opt/old d755 0 0",
         "opt/old/again f644 0 1000000000",
         "usr d711 7 1000000000",
+        "usr/bin d751 0 1000000000",
+        "usr/bin/tool f644 0 1000000000",
         "usr/lib d750 0 1000000000",
         "usr/lib/new d755 0 0",
         "usr/lib/new/deep f644 0 1000000000",
         "usr/lib/one f644 0 1000000000",
     ]
+
+
+def test_a_layer_may_have_another_name_of_a_file_below(store: Store, tmp_path: pathlib.Path) -> None:
+    link = archive(archives.hard_link("other", "file"), file("more"))
+    image = Image(archive(file("file", b"1")), archive(file("file", b"22")), link)
+    with Front(registry.images("app", {"1": image, "alone": Image(link)})) as front:
+        stored = pull(store, front)
+        with mounted(stored, tmp_path / "root") as root:
+            assert (root / "other").read_bytes() == b"22"
+            assert sorted(os.listdir(root)) == ["file", "more", "other"]
+        with pytest.raises(ImageError, match="the lowest layer: other: it is a hard link to file, which is no file"):
+            pull(store, front, "alone")
+        assert store.find(reference(front, "alone")) is None
+        store.collect()
+        before = os.listdir(store.layers.directory)
+        assert pull(store, front) == store.find(reference(front)) == stored
+        assert os.listdir(store.layers.directory) == before, "what is there is not unpacked again"
+
+
+def test_nothing_is_seen_below_a_layer_that_hides_all(store: Store, tmp_path: pathlib.Path) -> None:
+    image = Image(archive(file("old")), archive(file(".wh..wh..opq"), file("new")), archive(file("newer")))
+    with Front(registry.images("app", {"1": image})) as front:
+        stored = pull(store, front)
+    with mounted(stored, tmp_path / "root") as root:
+        assert sorted(os.listdir(root)) == ["new", "newer"]
+    assert stored.size == sum(map(len, image.blobs.values()))
 
 
 def test_more_than_128_layers_fit_into_one_mount(store: Store, tmp_path: pathlib.Path) -> None:
@@ -220,11 +254,12 @@ def test_a_draft_that_comes_too_late_goes_again(
 
 
 @pytest.mark.parametrize("record", ["names/*/1.json", "images/*.json"])
-def test_a_record_that_is_damaged_is_as_good_as_none(store: Store, record: str) -> None:
+@pytest.mark.parametrize("wrong", ["", "{", "[]", "{}"])
+def test_a_record_that_is_damaged_is_as_good_as_none(store: Store, record: str, wrong: str) -> None:
     with Front(registry.images("app", {"1": simple()})) as front:
         pull(store, front)
         (path,) = pathlib.Path(store.root).glob(record)
-        path.write_text("{")
+        path.write_text(wrong)
         assert store.find(reference(front)) is None
         asked = len(front.paths("blobs"))
         assert pull(store, front)
@@ -450,6 +485,84 @@ def test_a_tag_that_moved_leads_to_the_new_image_and_the_old_one_goes(store: Sto
         tags["1"] = new
         assert pull(store, front).digest == new.digest
         assert store.collect().images == (old.digest,)
+
+
+# --- new images -------------------------------------------------------------------------------------
+
+
+def built(store: Store, base: Stored, name: str, upper: pathlib.Path) -> Stored:
+    """An image of another one and an upper directory of overlayfs."""
+    fd = os.open(upper, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        with store.using():
+            added = store.add_layer(lambda out: pack(fd, out, layer=True).digest)
+            config = base.config._replace(cmd=("new",))
+            return store.build(Reference.parse(name), [*store.layers_of(base.digest), added], config)
+    finally:
+        os.close(fd)
+
+
+def test_a_new_image_is_the_same_each_time_and_what_skopeo_and_umoci_see(store: Store, tmp_path: pathlib.Path) -> None:
+    upper = tmp_path / "upper"
+    (upper / "srv").mkdir(parents=True)
+    (upper / "srv/new").write_text("new")
+    os.mknod(upper / "srv/data", 0o600 | stat.S_IFCHR, 0)
+    with Front(registry.images("app", {"1": simple(config={"Env": ["A=1"]})})) as front:
+        base = pull(store, front)
+    new = built(store, base, "example.org/new:1", upper)
+    assert new.layers[:2] == base.layers
+    again = Store(str(tmp_path / "again"))
+    assert built(again, again.pull(store, Reference.parse(base.reference)), "other:2", upper).digest == new.digest
+    saved = tmp_path / "saved"
+    layout.save(store, Reference.parse(base.reference), str(saved))
+    layout.save(store, Reference.parse("example.org/new:1"), str(saved))
+    layout.save(store, Reference.parse("example.org/new:1"), str(saved))
+    shown = json.loads(registry.skopeo("inspect", "--config", f"oci:{saved}:example.org/new:1"))
+    assert shown["config"] == {"Cmd": ["new"], "Env": ["A=1"]}
+    assert len(json.loads((saved / "index.json").read_text())["manifests"]) == 2
+    copied = tmp_path / "copied"
+    registry.skopeo("copy", f"oci:{saved}:example.org/new:1", f"oci:{copied}:1")
+    world.sh(f"umoci raw unpack --image {copied}:1 {tmp_path}/unpacked")
+    assert sorted(os.listdir(tmp_path / "unpacked/srv")) == ["new"]
+    with mounted(new, tmp_path / "root") as root:
+        assert sorted(os.listdir(root / "srv")) == ["new"]
+
+
+def test_an_image_without_overlayfs_is_the_same_tree(store: Store, tmp_path: pathlib.Path) -> None:
+    image = Image(
+        archive(folder("a", mode=0o700, uid=3), file("a/one", b"1"), file("a/two", b"2"), folder("b"), file("b/old")),
+        archive(file("a/.wh.one"), file("a/three", b"3"), folder("b"), file("b/.wh..wh..opq"), file("b/new")),
+    )
+    with Front(registry.images("app", {"1": image})) as front:
+        stored = pull(store, front)
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    fd = os.open(tree, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        store.unpack(stored.digest, fd)
+    finally:
+        os.close(fd)
+    listing = "find . -mindepth 1 -printf '%P %y %m %U %G\\n' | sort; cat $(find . -type f | sort)"
+    with mounted(stored, tmp_path / "root") as root:
+        assert world.sh(f"cd {tree}; {listing}") == world.sh(f"cd {root}; {listing}")
+    with open(store.blobs.path(image.layers[1]["digest"]), "r+b") as blob:
+        blob.truncate(50)
+    fd = os.open(tree, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        with pytest.raises(ImageError, match="ends early"):
+            store.unpack(stored.digest, fd)
+    finally:
+        os.close(fd)
+
+
+def test_a_new_layer_that_cannot_be_written_leaves_nothing(store: Store) -> None:
+    def broken(out: t.BinaryIO) -> str:
+        out.write(b"some of it")
+        raise KernelError("read the tree", OSError(5, "Input/output error"))
+
+    with pytest.raises(KernelError, match="read the tree"):
+        store.add_layer(broken)
+    assert all_of(store.root) == {}
 
 
 # --- files as sources -------------------------------------------------------------------------------

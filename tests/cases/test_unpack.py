@@ -24,6 +24,7 @@ from ansible_collections.nsfleet.linux.plugins.module_utils._image.errors import
 from ansible_collections.nsfleet.linux.plugins.module_utils._image.unpack import Policy, Unpacked, Whiteouts, unpack
 from ansible_collections.nsfleet.linux.plugins.module_utils._model.errors import KernelError, NsfleetError
 from support import trees, world
+from support.abilities import need
 from support.archives import (
     END,
     Member,
@@ -83,6 +84,7 @@ class Place:
 @pytest.fixture
 def place(tmp_path: pathlib.Path) -> t.Iterator[Place]:
     """A tree and a host, on a file system of their own."""
+    need("extended attributes of files in memory")
     world.sh(f"mount -t tmpfs tmpfs {tmp_path}")
     made = Place(tmp_path)
     yield made
@@ -308,6 +310,13 @@ def test_a_whiteout_of_a_directory_that_is_made_anew_is_opaque(place: Place, ord
     assert os.listdir(place.tree / "dir") == ["new"]
 
 
+def test_an_opaque_root(place: Place) -> None:
+    assert not place.take(file("old"), file("dir/old"), file("dir/.wh..wh..opq")).opaque
+    assert place.take(file("new"), file(".wh..wh..opq")).opaque
+    assert os.listdir(place.tree) == ["new"]
+    assert place.take(file(".wh..wh..opq"), whiteouts=Whiteouts.OVERLAY).opaque, "the kernel does not heed it"
+
+
 def test_a_whiteout_of_a_link_removes_the_link(place: Place) -> None:
     place.take(symlink("out", str(place.host)), symlink("dir", str(place.host / "sub")))
     place.take(file(".wh.out"), file(".wh.dir"))
@@ -401,7 +410,7 @@ def test_an_error_shows_a_name_without_tricks(place: Place) -> None:
     ("name", "message"),
     [
         ("a/" * 300 + "f", "more than 256 directories deep"), ("x" * 256, "File name too long"),
-        ("x" * 5000, "longer than 4095 bytes"),
+        ("x" * 5000, "is longer than 4095 bytes"),
     ],
 )  # fmt: skip
 def test_names_that_are_too_long(place: Place, name: str, message: str) -> None:
@@ -458,7 +467,7 @@ def test_a_gigabyte_of_zeros_in_a_kilobyte(place: Place) -> None:
         (Limits(size=1 << 20), "the archive is larger than 1048576 bytes"),
         (Limits(file=1 << 20), "zeros: it is larger than 1048576 bytes"),
         (Limits(entries=99), "more than 99 entries"), (Limits(header=1024), "extended header is larger"),
-        (Limits(depth=2), "a/b/c: it is more than 2"), (Limits(name=50), "its name is longer than 50"),
+        (Limits(depth=2), "a/b/c: it is more than 2"), (Limits(name=50), "is longer than 50 bytes"),
     ],
 )  # fmt: skip
 def test_limits(place: Place, limits: Limits, message: str) -> None:
@@ -498,6 +507,11 @@ DAMAGED = {
     "owner nobody can be": (header(b"x", uid=b"\x80\0\0\0\xff\xff\xff\xff") + END, "x: owner: expected a number"),
     "owner below zero": (header(b"x", gid=b"\xff" * 8) + END, "x: owner: expected a number"),
     "time after all": (header(b"x", mtime=b"\x80" + b"\xff" * 11) + END, "x: time: it is out of range"),
+    "directory with a size": (header(b"x/", b"5", b"00000001000\0") + header(b"y") + END, "x/: it is no file, and has"),
+    "old directory with a size": (header(b"x/", b"\0", b"00000001000\0") + header(b"y") + END, "x/: it is no"),
+    "size of a directory in a record": (extended(record("size", b"512")) + header(b"x", b"5") + END, "x: it is no"),
+    "link with a size": (header(b"x", b"2", b"00000001000\0", link=b"y") + header(b"y") + END, "x: it is no file, and"),
+    "file with a slash": (header(b"x/", b"0") + END, "x/: it is a file, and its name ends with a slash"),
     "unknown type": (header(b"x", b"Z") + END, "x: it is of an unknown type"),
     "continued volume": (header(b"x", b"M") + END, "x: it is of an unknown type"),
     "link to nothing": (header(b"x", b"2") + END, "x: it is a link that leads nowhere"),
@@ -509,7 +523,7 @@ DAMAGED = {
     "record without value": (extended(b"7 path\n") + header(b"x") + END, "extended header is damaged"),
     "size below zero in a record": (extended(record("size", b"-1")) + header(b"x") + END, "x: size: expected decimal"),
     "time in a record": (extended(record("mtime", b"1e9")) + header(b"x") + END, "x: time: expected decimal"),
-    "name with a zero": (extended(record("path", b"a\0b")) + header(b"x") + END, "its name has a byte of zero"),
+    "name with a zero": (extended(record("path", b"a\0b")) + header(b"x") + END, "has a byte of zero"),
     "global name": (extended(record("path", b"y"), b"g") + header(b"x") + END, "a global header sets path"),
     "two long names": (
         extended(record("path", b"y")) + extended(b"z\0", b"L") + header(b"x") + END, "x: it has two long names"

@@ -19,8 +19,10 @@ import typing as t
 import pytest
 from ansible_collections.nsfleet.linux.plugins.module_utils._image import compression
 from ansible_collections.nsfleet.linux.plugins.module_utils._image.unpack import Unpacked, Whiteouts, unpack
-from support import trees, world
-from support.archives import Member, archive, device, file, folder, hard_link, layout, member, symlink
+from support import images, registry, trees, world
+from support.abilities import need
+from support.archives import Member, archive, device, file, folder, hard_link, member, symlink
+from support.images import Image
 
 #: ``cap_net_raw=ep``, as the kernel keeps it (struct vfs_cap_data, revision 2).
 CAPABILITY = bytes.fromhex("0100000200200000000000000000000000000000").decode("utf-8", "surrogateescape")
@@ -122,6 +124,7 @@ def take_by_tar(data: pathlib.Path, tree: pathlib.Path, *options: str) -> None:
 @pytest.fixture
 def place(tmp_path: pathlib.Path) -> t.Iterator[pathlib.Path]:
     """A file system of its own."""
+    need("extended attributes of files in memory")
     world.sh(f"mount -t tmpfs tmpfs {tmp_path}")
     yield tmp_path
     world.sh(f"umount {tmp_path}")
@@ -135,7 +138,8 @@ def layers_of(name: str) -> list[bytes]:
 @pytest.mark.parametrize("name", IMAGES)
 def test_umoci(place: pathlib.Path, name: str) -> None:
     layers = layers_of(name)
-    layout(place / "image", layers)
+    images.layout(place / "image", {"latest": Image(*layers)})
+    need("umoci")
     world.sh(f"umoci raw unpack --image {place}/image:latest {place}/umoci")
     for data in layers:
         take(data, place / "ours", Whiteouts.APPLY)
@@ -146,7 +150,8 @@ def test_umoci(place: pathlib.Path, name: str) -> None:
 @pytest.mark.parametrize("name", IMAGES)
 def test_overlayfs_shows_layers_as_umoci_applies_them(place: pathlib.Path, name: str) -> None:
     layers = layers_of(name)
-    layout(place / "image", layers)
+    images.layout(place / "image", {"latest": Image(*layers)})
+    need("umoci")
     world.sh(f"umoci raw unpack --image {place}/image:latest {place}/umoci")
     for number, data in enumerate(layers):
         take(data, place / f"layer{number}", Whiteouts.OVERLAY)
@@ -165,7 +170,8 @@ def test_through_a_link_of_a_layer_below(place: pathlib.Path) -> None:
         archive(folder("./"), folder("usr"), folder("usr/bin"), symlink("bin", "usr/bin")),
         archive(file("bin/x")),
     ]
-    layout(place / "image", layers)
+    images.layout(place / "image", {"latest": Image(*layers)})
+    need("umoci")
     world.sh(f"umoci raw unpack --image {place}/image:latest {place}/umoci")
     assert [take(data, place / "ours", Whiteouts.APPLY).implied for data in layers] == [(), ()]
     assert trees.seen(place / "umoci")["usr/bin/x"] == trees.seen(place / "ours")["usr/bin/x"]
@@ -174,9 +180,8 @@ def test_through_a_link_of_a_layer_below(place: pathlib.Path) -> None:
 
 def test_tar_on_what_skopeo_copies(place: pathlib.Path) -> None:
     """Layer by layer; GNU tar knows no whiteouts, so they are done by hand."""
-    layout(place / "image", layers_of("changed"))
-    copy = f"skopeo copy --quiet oci:{place}/image:latest dir:{place}/copied"
-    world.sh(f"unshare --mount sh -c 'mount -t tmpfs tmpfs /var/lib && {copy}'")  # it keeps a cache there
+    images.layout(place / "image", {"latest": Image(*layers_of("changed"))})
+    registry.skopeo("copy", f"oci:{place}/image:latest", f"dir:{place}/copied")
     manifest = json.loads((place / "copied/manifest.json").read_text())
     for layer in manifest["layers"]:
         blob = place / "copied" / layer["digest"].removeprefix("sha256:")

@@ -30,6 +30,8 @@ PROBES = {
     "runc": "command -v runc",
     "podman": "command -v podman conmon",
     "containerd": "command -v containerd ctr",
+    "umoci": "command -v umoci",
+    "extended attributes of files in memory": "printf '6.6\\n%s\\n' \"$(uname -r)\" | sort -VC",
     "docker-registry": "command -v docker-registry htpasswd",
     "openssl": "command -v openssl",
     "skopeo": "command -v skopeo",

@@ -1,15 +1,11 @@
 # Copyright (c) 2026, the nsfleet.linux authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Tar archives and images that tests make, by Python's own tarfile, however odd they are to be."""
+"""Tar archives that tests make, by Python's own tarfile, however odd they are to be."""
 
 from __future__ import annotations
 
-import gzip
-import hashlib
 import io
-import json
-import os
 import tarfile
 import typing as t
 
@@ -110,30 +106,3 @@ def record(key: str, value: bytes) -> bytes:
 
 
 END = b"\0" * 1024
-
-
-def layout(path: str | os.PathLike[str], layers: t.Sequence[bytes]) -> None:
-    """An OCI image layout with one image, ``latest``, of layers that are given as archives, and get compressed."""
-    os.makedirs(f"{path}/blobs/sha256")
-
-    def put(data: bytes, kind: str) -> dict[str, t.Any]:
-        digest = hashlib.sha256(data).hexdigest()
-        with open(f"{path}/blobs/sha256/{digest}", "wb") as blob:
-            blob.write(data)
-        return {"mediaType": f"application/vnd.oci.image.{kind}", "digest": f"sha256:{digest}", "size": len(data)}
-
-    diffs = [f"sha256:{hashlib.sha256(data).hexdigest()}" for data in layers]
-    config = {"architecture": "amd64", "os": "linux", "config": {}, "rootfs": {"type": "layers", "diff_ids": diffs}}
-    manifest = {
-        "schemaVersion": 2,
-        "config": put(json.dumps(config).encode(), "config.v1+json"),
-        "layers": [put(gzip.compress(data, 1), "layer.v1.tar+gzip") for data in layers],
-    }
-    image = put(json.dumps(manifest).encode(), "manifest.v1+json")
-    index = {
-        "schemaVersion": 2,
-        "manifests": [{**image, "annotations": {"org.opencontainers.image.ref.name": "latest"}}],
-    }
-    for name, content in (("index.json", index), ("oci-layout", {"imageLayoutVersion": "1.0.0"})):
-        with open(f"{path}/{name}", "w", encoding="utf-8") as text:
-            json.dump(content, text)

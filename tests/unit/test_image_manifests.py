@@ -260,3 +260,38 @@ def test_a_configuration_that_is_wrong_is_refused_and_says_where(document: t.Any
     with pytest.raises(ImageError) as caught:
         manifest.parse_config(json.dumps(document).encode())
     assert says in str(caught.value)
+
+
+NAMES = st.text(st.characters(codec="utf-8"))
+WORDS = st.lists(NAMES).map(tuple)
+SECONDS = st.integers(0, 10**6).map(float)
+
+
+@given(
+    st.builds(
+        manifest.Config,
+        platform=st.builds(Platform, NAMES, NAMES, NAMES),
+        diff_ids=st.just((DIGEST, DIGEST)),
+        entrypoint=WORDS,
+        cmd=WORDS,
+        env=st.dictionaries(st.from_regex(r"\A[A-Z_]+\Z"), NAMES.filter(lambda value: "\0" not in value)),
+        user=NAMES,
+        working_dir=NAMES,
+        exposed_ports=st.sets(NAMES).map(sorted).map(tuple),
+        stop_signal=NAMES,
+        volumes=st.sets(NAMES).map(sorted).map(tuple),
+        labels=st.dictionaries(NAMES, NAMES),
+        health=st.none()
+        | st.builds(Health, st.just(("NONE",)), SECONDS, SECONDS, SECONDS, SECONDS, st.integers(0, 99)),
+        created=NAMES,
+    )
+)
+def test_a_configuration_that_is_written_is_the_one_that_is_read(config: manifest.Config) -> None:
+    assert manifest.parse_config(config.document()) == config
+    assert config.document() == manifest.parse_config(config.document()).document()
+
+
+def test_a_manifest_that_is_written_is_the_one_that_is_read() -> None:
+    found = manifest.parse(json.dumps({**MANIFEST, "annotations": {"a": "b"}}).encode(), manifest.MANIFEST)
+    assert isinstance(found, manifest.Manifest)
+    assert manifest.parse(found.document(), manifest.MANIFEST) == found

@@ -72,6 +72,30 @@ class Blobs:
             with _told(f"store {digest} in {self.directory}"):
                 files.write_whole(self.path(digest), data)
 
+    def write(self, media_type: str, fill: t.Callable[[t.BinaryIO], None]) -> Descriptor:
+        """Have a new blob, whatever it will be.
+
+        :param fill: writes it.
+        :raises KernelError: the file system refused; nothing of it is left.
+        """
+        import threading
+
+        draft = os.path.join(self.directory, f".blob-{threading.get_ident()}.{os.getpid()}.new")
+        with _told(f"write a blob in {self.directory}"):
+            try:
+                with open(draft, "xb") as file:
+                    os.fchmod(file.fileno(), 0o600)
+                    out = _Measured(file)
+                    fill(t.cast("t.BinaryIO", out))
+                    file.flush()
+                    os.fsync(file.fileno())
+                os.rename(draft, self.path(out.digest))
+            except BaseException:
+                files.remove(draft)
+                raise
+            files.sync_directory(self.directory)
+        return Descriptor(media_type, out.digest, out.size)
+
     def open(self, digest: str) -> t.BinaryIO:
         """A blob that is there.
 
@@ -98,6 +122,30 @@ class Blobs:
     def drop(self, digest: str) -> None:
         """Remove a blob; who reads it meanwhile reads on."""
         files.remove(self.path(digest))
+
+
+class _Measured:
+    """A file that is written to, with digest and size of what was written."""
+
+    def __init__(self, file: t.IO[bytes]) -> None:
+        import hashlib
+
+        self._file, self._hash = file, hashlib.sha256()
+        self.size = 0
+
+    @property
+    def digest(self) -> str:
+        """Of what was written so far."""
+        return f"sha256:{self._hash.hexdigest()}"
+
+    def write(self, data: bytes) -> int:
+        """Write all of it."""
+        self._hash.update(data)
+        self.size += len(data)
+        return self._file.write(data)
+
+    def flush(self) -> None:
+        """Nothing: the file is flushed in the end."""
 
 
 @contextlib.contextmanager

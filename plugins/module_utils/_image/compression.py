@@ -46,6 +46,18 @@ def opened(file: t.BinaryIO) -> t.Iterator[t.BinaryIO]:
     yield t.cast("t.BinaryIO", io.BufferedReader(whole, PIECE))
 
 
+@contextlib.contextmanager
+def gzipped(file: t.BinaryIO) -> t.Iterator[t.BinaryIO]:
+    """A file that is written compressed with gzip, without a name or a time: the same input gives the same output.
+
+    :param file: is written to, and stays open.
+    """
+    import gzip
+
+    with gzip.GzipFile(filename="", mode="wb", fileobj=file, compresslevel=6, mtime=0) as stream:
+        yield t.cast("t.BinaryIO", stream)
+
+
 def _exactly(file: t.BinaryIO, size: int) -> bytes:
     """So many bytes, fewer only at the end."""
     found = b""

@@ -80,24 +80,19 @@ class _Stream:
         self._at = 0
         self.size = 0
 
-    def take(self, size: int) -> bytes:
-        """The next bytes, fewer than so many only at the end."""
+    def take(self, size: int, where: str = "") -> bytes:
+        """The next bytes, fewer than so many only at the end.
+
+        :param where: what they are part of, if the end must not come before theirs.
+        """
         end = self._at + size
         if end > len(self._buffer):
             self._fill(size)
             end = size
+            if where and len(self._buffer) < size:
+                raise ImageError("", f"the archive ends within {where}")
         piece = self._buffer[self._at : end]
         self._at = end
-        return piece
-
-    def whole(self, size: int, where: str) -> bytes:
-        """Exactly so many bytes.
-
-        :param where: what they are part of.
-        """
-        piece = self.take(size)
-        if len(piece) < size:
-            raise ImageError("", f"the archive ends within {where}")
         return piece
 
     def drain(self) -> None:
@@ -171,13 +166,13 @@ class Archive:
         if size > self._left:
             raise ImageError("", "the archive has less data than the map of a sparse file")
         self._left -= size
-        return self._stream.whole(size, "a file")
+        return self._stream.take(size, "a file")
 
     def _skip(self) -> None:
         while self._left:
             self._data(min(self._left, CHUNK))
         self._stream.take(self._filling)  # umoci insert and others leave the last one out
-        self._filling = 0
+        self._filling, self._segments = 0, ()
 
     # --- headers ----------------------------------------------------------------------
 
@@ -214,7 +209,7 @@ class Archive:
         size = headers.number(header.size, "size of an extended header")
         if not 0 <= size <= self._limits.header:
             raise ImageError("", f"an extended header is larger than {self._limits.header} bytes")
-        data = self._stream.whole(size + -size % BLOCK, "an extended header")[:size]
+        data = self._stream.take(size + -size % BLOCK, "an extended header")[:size]
         if header.kind in b"LK":
             said.names[header.kind] = data.rstrip(b"\0")
             return
@@ -231,8 +226,8 @@ class Archive:
     def _described(self, block: bytes, header: Header, said: _Said) -> Entry:
         """An entry, of its header and what extended headers say of it."""
         name = self._name(header, said)
-        kind = _kind(header, name)
         records = said.records
+        kind = _kind(header, records, name)
         return Entry(
             name=name,
             kind=kind,
@@ -248,23 +243,24 @@ class Archive:
 
     def _name(self, header: Header, said: _Said) -> str:
         name = headers.text(header.name)
-        if header.magic.startswith(headers.USTAR) and header.prefix[0]:
+        if header.prefix[0] and header.magic.startswith(headers.USTAR):
             name = headers.text(header.prefix) + b"/" + name
         name = _one_of(said, b"L", b"path", name)
-        return self._checked(said.records.get(b"GNU.sparse.name", name), os.fsdecode(name))
+        return self._checked(said.records.get(b"GNU.sparse.name", name))
 
     def _link(self, header: Header, said: _Said, name: str) -> str:
-        link = self._checked(_one_of(said, b"K", b"linkpath", headers.text(header.link)), name)
+        link = self._checked(_one_of(said, b"K", b"linkpath", headers.text(header.link)))
         if not link:
             raise ImageError(name, "it is a link that leads nowhere")
         return link
 
-    def _checked(self, found: bytes, name: str) -> str:
+    def _checked(self, found: bytes) -> str:
+        name = os.fsdecode(found)
         if b"\0" in found:
-            raise ImageError(name, "its name has a byte of zero")
+            raise ImageError(name, "its name, or that of its target, has a byte of zero")
         if len(found) > self._limits.name:
-            raise ImageError(name, f"its name is longer than {self._limits.name} bytes")
-        return os.fsdecode(found)
+            raise ImageError(name, f"its name, or that of its target, is longer than {self._limits.name} bytes")
+        return name
 
     def _open_data(self, block: bytes, header: Header, said: _Said, name: str) -> int:
         """Prepare for the data of a regular file, and return its size with its holes."""
@@ -285,7 +281,7 @@ class Archive:
     def _sparse(self, block: bytes, header: Header, said: _Said, name: str) -> sparse.Sparse | None:
         """The map of a file that has holes."""
         if header.kind == _SPARSE:
-            return sparse.of_header(block, lambda size: self._stream.whole(size, "the map of a sparse file"), name)
+            return sparse.of_header(block, lambda size: self._stream.take(size, "the map of a sparse file"), name)
         if said.records.get(b"GNU.sparse.major") == b"1":
             return sparse.of_data(said.records, self._data, name)
         return sparse.of_records(said.records, said.repeated, name)
@@ -296,17 +292,24 @@ _NOTHING_SAID: t.Final = _Said({}, {}, [])
 
 def _one_of(said: _Said, kind: bytes, key: bytes, short: bytes) -> bytes:
     """A name, which a header of GNU or one of PAX may tell in full."""
+    if said is _NOTHING_SAID:
+        return short
     if kind in said.names and key in said.records:
         raise ImageError(os.fsdecode(short), "it has two long names, one of GNU tar and one of PAX")
     return said.names.get(kind) or said.records.get(key) or short
 
 
-def _kind(header: Header, name: str) -> int:
+def _kind(header: Header, records: t.Mapping[bytes, bytes], name: str) -> int:
     kind = _KINDS.get(header.kind)
     if kind is None:
         raise ImageError(name, f"it is of an unknown type, {header.kind!r}")
-    if kind == stat.S_IFREG and header.kind != _SPARSE and name.endswith("/"):  # as before ustar there was no type
-        return stat.S_IFDIR
+    if kind == stat.S_IFREG and name.endswith("/"):
+        if header.kind != b"\0":  # a directory for GNU tar, a file for others
+            raise ImageError(name, "it is a file, and its name ends with a slash")
+        kind = stat.S_IFDIR  # as before ustar, when there was no type for it
+    if kind not in (stat.S_IFREG, HARD_LINK) and (headers.number(header.size, "size", name) or b"size" in records):
+        # GNU tar skips so much, and others take it for the next header; of a hard link all say that it has no data.
+        raise ImageError(name, "it is no file, and has a size")
     return kind
 
 

@@ -27,6 +27,10 @@ class ImageError(NsfleetError):
         self.problem = problem
 
 
+class LacksBelow(ImageError):
+    """A layer that was unpacked alone, and has another name of a file that is in no layer of its own."""
+
+
 def shown(name: str) -> str:
     """A name that somebody else chose, as one short line of printable characters."""
     text = os.fsencode(name).decode("utf-8", "backslashreplace")

@@ -11,6 +11,7 @@ Where programs understand a header differently, and one could so be shown anothe
 from __future__ import annotations
 
 import binascii
+import functools
 import os
 import struct
 import typing as t
@@ -20,11 +21,13 @@ from .errors import ImageError
 BLOCK: t.Final = 512
 USTAR: t.Final = b"ustar\0"
 _LAYOUT: t.Final = struct.Struct("100s8s8s8s12s12s8sc100s8s64x8s8s155s12x")
+#: Fields of numbers, and how long they are, bytes.
+_NUMBERS: t.Final = {"mode": 8, "uid": 8, "gid": 8, "size": 12, "mtime": 12, "major": 8, "minor": 8}
 _CHECKSUM: t.Final = slice(148, 156)
 #: What a checksum counts for its own field, which is taken for spaces.
 _SPACES: t.Final = 8 * ord(" ")
 
-_XATTR: t.Final = b"SCHILY.xattr."
+XATTR: t.Final = b"SCHILY.xattr."
 _XATTR_BASE64: t.Final = b"LIBARCHIVE.xattr."
 #: Global records that say nothing of an entry.
 _HARMLESS: t.Final = (b"comment", b"hdrcharset")
@@ -76,21 +79,22 @@ def number(field: bytes, what: str, name: str = "") -> int:
     :param name: of the entry, for the error.
     :raises ImageError: it is neither.
     """
+    try:
+        return _value(field)
+    except ValueError:
+        raise ImageError(name, f"{what}: expected octal digits, not {field!r}") from None
+
+
+@functools.lru_cache(maxsize=1024)
+def _value(field: bytes) -> int:
+    """A field of a number; most are those of the entry before."""
     if field[0] >= 0x80:
         value = int.from_bytes(field, "big") & ((1 << (8 * len(field) - 1)) - 1)
         return value - (1 << (8 * len(field) - 1)) if field[0] & 0x40 else value
     digits = field.strip(b" \0")
-    try:
-        # Python takes signs and underscores for parts of a number, too.
-        return int(digits, 8) if digits.isdigit() else _nothing(digits)
-    except ValueError:
-        raise ImageError(name, f"{what}: expected octal digits, not {digits!r}") from None
-
-
-def _nothing(digits: bytes) -> int:
-    if digits:
+    if digits and not digits.isdigit():  # Python takes signs and underscores for parts of a number, too
         raise ValueError
-    return 0
+    return int(digits or b"0", 8)
 
 
 def decimal(value: bytes, what: str, name: str = "") -> int:
@@ -162,8 +166,8 @@ def xattrs(said: t.Mapping[bytes, bytes]) -> dict[str, bytes]:
     """Extended attributes of an entry: of star and GNU tar, and of libarchive."""
     found = {}
     for key, value in said.items():
-        if key.startswith(_XATTR):
-            found[os.fsdecode(key[len(_XATTR) :])] = value
+        if key.startswith(XATTR):
+            found[os.fsdecode(key[len(XATTR) :])] = value
         elif key.startswith(_XATTR_BASE64):
             found.setdefault(_unquoted(key[len(_XATTR_BASE64) :]), _base64(value))
     return found
@@ -183,3 +187,36 @@ def _base64(value: bytes) -> bytes:
         return binascii.a2b_base64(value + b"=" * (-len(value) % 4))
     except binascii.Error:
         raise ImageError("", "an extended header has a damaged extended attribute") from None
+
+
+# --- writing ------------------------------------------------------------------------------
+
+
+def record(key: bytes, value: bytes) -> bytes:
+    """A record of a PAX header, which begins with its own length."""
+    rest = len(key) + len(value) + 3
+    length = rest + len(str(rest))
+    if len(str(length)) > len(str(rest)):  # the number got a digit more by counting itself
+        length = rest + len(str(length))
+    return b"%d %s=%s\n" % (length, key, value)
+
+
+def extended(said: t.Mapping[bytes, bytes]) -> bytes:
+    """A PAX header with its records, for the entry that follows it; nothing if there are none."""
+    if not said:
+        return b""
+    data = b"".join(record(key, value) for key, value in said.items())
+    head = block(b"x", name=b"pax", size=len(data))
+    return head + data + b"\0" * (-len(data) % BLOCK)
+
+
+def block(kind: bytes, name: bytes, link: bytes = b"", **numbers: int) -> bytes:
+    """A header in the format ustar.
+
+    :param kind: letter of its type.
+    :param numbers: those of :class:`Header` that are not 0, and that their fields can hold.
+    """
+    octal = {key: b"%0*o\0" % (width - 1, numbers.get(key, 0)) for key, width in _NUMBERS.items()}
+    header = Header(kind=kind, name=name, link=link, prefix=b"", checksum=b" " * 8, magic=USTAR + b"00", **octal)
+    whole = _LAYOUT.pack(*header)
+    return whole[: _CHECKSUM.start] + b"%06o\0 " % sum(whole) + whole[_CHECKSUM.stop :]

@@ -8,9 +8,10 @@ A layer is known by the digest of its plain archive, so that it is the same howe
 a short name: mount(2) takes at most 4095 bytes of options, into which 128 lower directories have to fit when they are
 named from where they are. The record beside it has the whole digest.
 
-A layer need not describe the directories that its files are in, which are then those of the layers below. Overlayfs
-shows what the uppermost layer says of a directory, which here would be nothing; so what the layers below say is put on
-top of such a layer, as a layer of directories alone.
+A layer need not describe the directories that its files are in, which are then those of the layers below: with their
+owners and modes, or even elsewhere, where a link leads (``bin/x`` over ``bin -> usr/bin``). Unpacked alone it would
+stand over them with directories of its own. Nor need it have the file that it has another name for. Such a layer is
+unpacked over the ones below, as the upper directory of an overlay, and is another one over other layers.
 """
 
 from __future__ import annotations
@@ -25,15 +26,19 @@ import typing as t
 from .._kernel import files
 from .._kernel.syscall import call
 from .._model.errors import KernelError
+from . import manifest
 from .draft import DRAFT, locked_folder
-from .errors import ImageError
+from .errors import ImageError, LacksBelow
 
 if t.TYPE_CHECKING:
     from .unpack import Unpacked
 
 #: How names of records end.
 _RECORD: t.Final = ".json"
-_FOLDER: t.Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+#: What is known of a layer that cannot be unpacked alone.
+_NOTHING: t.Final = {"entries": 0, "size": 0, "implied": False, "opaque": False, "lacks": ""}
+#: A file of an upper directory is all there, under its own name, and not in part in a layer below.
+_WHOLE: t.Final = (("redirect_dir", "off"), ("metacopy", "off"), ("index", "off"))
 
 
 def name_of(digest: str) -> str:
@@ -89,30 +94,38 @@ class Layers:
         from .unpack import Whiteouts, unpack
 
         def fill(draft: int) -> dict[str, t.Any]:
-            with compression.opened(blob) as stream:
-                found = unpack(stream, draft, Whiteouts.OVERLAY)
-            _check(found, digest)
-            return {"entries": found.entries, "size": found.size, "implied": list(found.implied)}
+            try:
+                with compression.opened(blob) as stream:
+                    return _record_of(unpack(stream, draft, Whiteouts.OVERLAY), digest)
+            except LacksBelow as error:
+                _empty(draft)
+                return {**_NOTHING, "lacks": str(error)}
 
         self._make(digest, fill)
 
-    def stack(self, digests: t.Sequence[str]) -> list[str]:
+    def stack(self, digests: t.Sequence[str], opened: t.Callable[[str], t.BinaryIO]) -> list[str]:
         """Names of the lower directories that are an image, from the lowest to the highest.
 
         :param digests: of its layers, all of which are there.
+        :param opened: opens a layer as it was transported.
+        :raises ImageError: a layer leans on what is not below it.
         :raises KernelError: the file system refused.
         """
-        import hashlib
-
         names: list[str] = []
         chain = ""
         for digest in digests:
-            chain = f"sha256:{hashlib.sha256(f'{chain} {digest}'.encode()).hexdigest()}" if chain else digest
-            implied = self._record(name_of(digest))["implied"]
-            names.append(name_of(digest))
-            if implied and chain != digest:
-                self._make(chain, functools.partial(self._describe, names=tuple(names), implied=implied))
+            chain = manifest.digest_of(f"{chain} {digest}".encode())
+            record = self._record(name_of(digest))
+            if record["opaque"]:  # which overlayfs does not heed in the top of a layer
+                names = []
+            if record["lacks"] and not names:
+                raise ImageError(digest, f"the lowest layer: {record['lacks']}")
+            if names and (record["implied"] or record["lacks"]):
+                below = [self.path(name) for name in reversed(names)]
+                self._make(chain, functools.partial(self._fill_over, below, chain, digest, opened))
                 names.append(name_of(chain))
+            else:
+                names.append(name_of(digest))
         return names
 
     def remove(self, name: str) -> None:
@@ -156,24 +169,57 @@ class Layers:
         except OSError as error:
             raise KernelError(f"unpack {digest} in {self.directory}", error) from None
 
-    # --- directories that a layer does not describe ---------------------------------------
+    # --- a layer over others ------------------------------------------------------------
 
-    def _describe(self, draft: int, *, names: t.Sequence[str], implied: t.Sequence[str]) -> dict[str, t.Any]:
-        """Make a layer of directories as the layers below the highest of some describe them."""
-        from . import merged
+    def _fill_over(
+        self, below: t.Sequence[str], chain: str, digest: str, opened: t.Callable[[str], t.BinaryIO], draft: int
+    ) -> dict[str, t.Any]:
+        """Unpack a layer into what overlayfs shows of the layers below it, and so into its own directory.
 
-        with contextlib.ExitStack() as stack:
-            layers = []
-            for name in reversed(names):
-                layers.append(os.open(self.path(name), _FOLDER))
-                stack.callback(os.close, layers[-1])
-            merged.copy_folders(draft, layers, implied)
-        return {"entries": len(implied), "size": 0, "implied": []}
+        :param below: directories, the highest first.
+        """
+        from . import compression
+        from .unpack import Whiteouts, unpack
+
+        _copy_top(below[0], draft)
+        merged = self._merged(below, self.path(name_of(chain)))
+        with merged as root, opened(digest) as blob, compression.opened(blob) as stream:
+            return _record_of(unpack(stream, root, Whiteouts.APPLY), digest)
+
+    @contextlib.contextmanager
+    def _merged(self, below: t.Sequence[str], path: str) -> t.Iterator[int]:
+        """What overlayfs shows of layers, with the draft of a path as the upper directory."""
+        from .._kernel import overlay
+
+        spare = f"{path}.spare{DRAFT}"  # on the same file system, and swept with drafts
+        files.remove_tree(spare)
+        try:
+            work, place = os.path.join(spare, "work"), os.path.join(spare, "place")
+            for folder in (spare, work, place):
+                os.mkdir(folder, 0o700)
+            upper = [("upperdir", path + DRAFT), ("workdir", work)]
+            root = overlay.merged(below, place, [*upper, *_WHOLE])
+            try:
+                yield root
+            finally:
+                os.close(root)
+        finally:
+            files.remove_tree(spare)
 
 
-def _check(found: Unpacked, digest: str) -> None:
+def _copy_top(model: str, folder: int) -> None:
+    """Give the top of a layer owner, mode and times of the one below, which an entry may change."""
+    status = os.stat(model)
+    os.chown(folder, status.st_uid, status.st_gid)
+    os.chmod(folder, stat.S_IMODE(status.st_mode))
+    os.utime(folder, ns=(status.st_mtime_ns, status.st_mtime_ns))
+
+
+def _record_of(found: Unpacked, digest: str) -> dict[str, t.Any]:
     if found.digest != digest:
         raise ImageError(digest, f"the layer is another one than its image says: {found.digest}")
+    known = {"entries": found.entries, "size": found.size, "implied": bool(found.implied), "opaque": found.opaque}
+    return {**_NOTHING, **known}
 
 
 def _empty(folder: int) -> None:

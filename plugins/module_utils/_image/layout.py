@@ -17,17 +17,20 @@ import posixpath
 import stat
 import typing as t
 
+from .._kernel import files
 from .._kernel.path import open_in
 from .._model.errors import KernelError
 from . import compression, manifest
+from .blobs import Blobs
 from .entries import HARD_LINK, Archive, Limits
 from .errors import ImageError, shown
 from .manifest import Descriptor, Index
 from .reference import Reference
-from .source import PIECE, Part, Source, pick, reader
+from .source import PIECE, Part, Source, parts, pick, reader
 
 #: What archives of images may be: few files, some of which are large.
 _LIMITS: t.Final = Limits(entries=20_000)
+_VERSION: t.Final = '{"imageLayoutVersion":"1.0.0"}'
 #: Annotations by which an image in an index has names.
 _NAMES: t.Final = ("io.containerd.image.name", "org.opencontainers.image.ref.name")
 #: Links that lead to links.
@@ -178,6 +181,42 @@ def _measured(stream: t.BinaryIO) -> tuple[str, int]:
         found.update(piece)
         size += len(piece)
     return f"sha256:{found.hexdigest()}", size
+
+
+def save(source: Source, reference: Reference, path: str) -> Descriptor:
+    """Write an image into an OCI image layout, which is made if it is not there; other images in it stay.
+
+    :param reference: the image in the source, and its name in the layout.
+    :param path: absolute path of a directory that nobody else writes to.
+    :returns: what the layout has by that name now.
+    :raises NsfleetError: the source has not all of it, what is there is no layout, or the file system refused.
+    """
+    descriptor = source.resolve(reference)
+    try:
+        os.makedirs(os.path.join(path, "blobs/sha256"), exist_ok=True)
+        blobs = Blobs(os.path.join(path, "blobs/sha256"))
+        for each in parts(source, descriptor):
+            blobs.fetch(source, each)
+        named = {**descriptor.document(), "annotations": {_NAMES[-1]: str(reference)}}
+        others = [each for each in _saved(path) if each.get("annotations", {}).get(_NAMES[-1]) != str(reference)]
+        index = {"schemaVersion": 2, "mediaType": manifest.INDEX, "manifests": [*others, named]}
+        files.write_whole(os.path.join(path, "index.json"), manifest.written(index))
+        files.write_whole(os.path.join(path, "oci-layout"), _VERSION)
+    except OSError as error:
+        raise KernelError(f"write the image layout {path}", error) from None
+    return descriptor
+
+
+def _saved(path: str) -> list[dict[str, t.Any]]:
+    """What the index of a layout has."""
+    import json
+
+    text = files.read_text(os.path.join(path, "index.json"))
+    if text is None:
+        return []
+    if not isinstance(manifest.parse(text.encode(), manifest.guess(text.encode())), Index):
+        raise ImageError(path, "expected an image layout, or nothing: its index.json is no image index")
+    return t.cast("list[dict[str, t.Any]]", json.loads(text)["manifests"])
 
 
 # --- files ---------------------------------------------------------------------------------------

@@ -26,6 +26,8 @@ DOCKER_CONFIG: t.Final = "application/vnd.docker.container.image.v1+json"
 LAYER: t.Final = "application/vnd.oci.image.layer.v1.tar"
 INDEXES: t.Final = (INDEX, DOCKER_INDEX)
 MANIFESTS: t.Final = (MANIFEST, DOCKER_MANIFEST)
+#: What leads to something else.
+DOCUMENTS: t.Final = (*MANIFESTS, *INDEXES)
 CONFIGS: t.Final = (CONFIG, DOCKER_CONFIG)
 #: Largest document that is read, bytes: what registries accept at most for a manifest.
 LARGEST: t.Final = 4 << 20
@@ -107,6 +109,18 @@ class Manifest(t.NamedTuple):
     layers: tuple[Descriptor, ...]
     annotations: t.Mapping[str, str] = {}
 
+    def document(self) -> bytes:
+        """What :func:`parse` reads: the same bytes for the same manifest."""
+        return written(
+            {
+                "schemaVersion": 2,
+                "mediaType": MANIFEST,
+                "config": self.config.document(),
+                "layers": [layer.document() for layer in self.layers],
+                **({"annotations": dict(self.annotations)} if self.annotations else {}),
+            }
+        )
+
 
 class Health(t.NamedTuple):
     """How to find out whether a service works; times in seconds, 0 where the image says nothing."""
@@ -117,6 +131,15 @@ class Health(t.NamedTuple):
     start_period: float = 0.0
     start_interval: float = 0.0
     retries: int = 0
+
+    def document(self) -> _Object:
+        """The health check as configurations have it."""
+        times = (self.interval, self.timeout, self.start_period, self.start_interval)
+        return {
+            "Test": list(self.test),
+            **{name: round(seconds * 1e9) for name, seconds in zip(_TIMES, times)},
+            "Retries": self.retries,
+        }
 
 
 class Config(t.NamedTuple):
@@ -135,6 +158,44 @@ class Config(t.NamedTuple):
     labels: t.Mapping[str, str] = {}
     health: Health | None = None
     created: str = ""  #: RFC 3339
+
+    def document(self) -> bytes:
+        """What :func:`parse_config` reads: the same bytes for the same configuration."""
+        said: _Object = {
+            "Entrypoint": list(self.entrypoint),
+            "Cmd": list(self.cmd),
+            "Env": [f"{name}={value}" for name, value in self.env.items()],
+            "User": self.user,
+            "WorkingDir": self.working_dir,
+            "ExposedPorts": {port: {} for port in self.exposed_ports},
+            "StopSignal": self.stop_signal,
+            "Volumes": {path: {} for path in self.volumes},
+            "Labels": dict(self.labels),
+            "Healthcheck": self.health and self.health.document(),
+        }
+        return written(
+            {
+                **self.platform._asdict(),
+                "created": self.created,
+                "config": {name: value for name, value in said.items() if value},
+                "rootfs": {"type": "layers", "diff_ids": list(self.diff_ids)},
+            }
+        )
+
+
+def written(document: _Object) -> bytes:
+    """A document as it is stored and transported, without fields that are empty strings."""
+    import json
+
+    said = {name: value for name, value in document.items() if value != ""}
+    return json.dumps(said, sort_keys=True, separators=(",", ":")).encode()
+
+
+def digest_of(data: bytes) -> str:
+    """The digest of a document."""
+    import hashlib
+
+    return f"sha256:{hashlib.sha256(data).hexdigest()}"
 
 
 # --- documents -----------------------------------------------------------------------------------
@@ -187,22 +248,24 @@ def parse_config(data: bytes) -> Config:
     diff_ids = tuple(
         where.digest(each, f"rootfs.diff_ids[{n}]") for n, each in enumerate(where.strings(root, "diff_ids"))
     )
-    said = where.of(document, "config", dict, {})
-    return Config(
-        _platform(document, where),
-        diff_ids,
-        entrypoint=where.strings(said, "Entrypoint"),
-        cmd=where.strings(said, "Cmd"),
-        env=_environment(said, where),
-        user=where.of(said, "User", str, ""),
-        working_dir=where.of(said, "WorkingDir", str, ""),
-        exposed_ports=tuple(sorted(where.of(said, "ExposedPorts", dict, {}))),
-        stop_signal=where.of(said, "StopSignal", str, ""),
-        volumes=tuple(sorted(where.of(said, "Volumes", dict, {}))),
-        labels=where.texts(said, "Labels"),
-        health=_health(said, where),
-        created=where.of(document, "created", str, ""),
-    )
+    how = _how_to_run(where.of(document, "config", dict, {}), where)
+    return Config(_platform(document, where), diff_ids, created=where.of(document, "created", str, ""), **how)
+
+
+def _how_to_run(said: _Object, where: _Where) -> dict[str, t.Any]:
+    """Fields of :class:`Config`."""
+    return {
+        "entrypoint": where.strings(said, "Entrypoint"),
+        "cmd": where.strings(said, "Cmd"),
+        "env": _environment(said, where),
+        "user": where.of(said, "User", str, ""),
+        "working_dir": where.of(said, "WorkingDir", str, ""),
+        "exposed_ports": tuple(sorted(where.of(said, "ExposedPorts", dict, {}))),
+        "stop_signal": where.of(said, "StopSignal", str, ""),
+        "volumes": tuple(sorted(where.of(said, "Volumes", dict, {}))),
+        "labels": where.texts(said, "Labels"),
+        "health": _health(said, where),
+    }
 
 
 class Saved(t.NamedTuple):

@@ -9,11 +9,10 @@ from __future__ import annotations
 import typing as t
 import urllib.parse
 
-from . import manifest
-from .manifest import Descriptor, Index
+from .manifest import DOCUMENTS, Descriptor
 from .reference import HUB, Reference
 from .registry import HUB_HOST, Repository
-from .source import Checked, Source, document
+from .source import Checked, Source, document, parts
 from .transport import ANYBODY, ATTEMPTS, PASSING, Access, RegistryError, Response, explained, wait
 
 #: How much is sent at once, bytes.
@@ -38,7 +37,11 @@ def push(
     home = HUB_HOST if target.registry == HUB else target.registry
     upload = _Upload(source, Repository(home, target.path, access, "pull,push", mount), mount)
     descriptor = source.resolve(reference)
-    upload.image(descriptor, target.tag or descriptor.digest)
+    for each in parts(source, descriptor):
+        if each.media_type in DOCUMENTS:
+            upload.manifest(each, target.tag if each == descriptor and target.tag else each.digest)
+        else:
+            upload.blob(each)
     return descriptor
 
 
@@ -46,24 +49,18 @@ class _Upload:
     def __init__(self, source: Source, repository: Repository, mount: t.Sequence[str]) -> None:
         self._source, self._repository, self._mount = source, repository, mount
 
-    def image(self, descriptor: Descriptor, name: str) -> None:
-        """An index or a manifest, after all that it needs.
+    def manifest(self, descriptor: Descriptor, name: str) -> None:
+        """An index or a manifest; what it leads to is there.
 
         :param name: tag or digest that it gets.
         """
-        data = document(self._source, descriptor)
-        found = manifest.parse(data, descriptor.media_type)
-        if isinstance(found, Index):
-            for each in found.manifests:
-                self.image(each, each.digest)
-        else:
-            for each in (found.config, *found.layers):
-                self._blob(each)
         url = self._repository.url(f"/manifests/{name}")
+        data = document(self._source, descriptor)
         answer = self._repository.ask("PUT", url, {"Content-Type": descriptor.media_type}, data)
         self._accepted(answer, f"the manifest {name}", 201).close()
 
-    def _blob(self, descriptor: Descriptor) -> None:
+    def blob(self, descriptor: Descriptor) -> None:
+        """A configuration or a layer, if it is not there."""
         there = self._repository.ask("HEAD", self._repository.url(f"/blobs/{descriptor.digest}"), {})
         there.close()
         if there.status == 200:

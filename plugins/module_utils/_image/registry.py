@@ -21,7 +21,7 @@ from .transport import ANYBODY, ATTEMPTS, Access, Client, Headers, RegistryError
 
 #: Where Docker Hub is a registry.
 HUB_HOST: t.Final = "registry-1.docker.io"
-_ACCEPTED: t.Final = ", ".join((*manifest.MANIFESTS, *manifest.INDEXES))
+_ACCEPTED: t.Final = ", ".join(manifest.DOCUMENTS)
 _T = t.TypeVar("_T")
 
 
@@ -53,7 +53,6 @@ class Registry:
     """
 
     def __init__(self, reference: Reference, access: Access = ANYBODY, mirrors: t.Sequence[Mirror] = ()) -> None:
-        self.name = reference.name
         home = HUB_HOST if reference.registry == HUB else reference.registry
         self._repositories = [Repository(each.location, reference.path, each.access) for each in mirrors]
         self._repositories.append(Repository(home, reference.path, access))
@@ -122,7 +121,7 @@ class Repository:
             data = body(answer, manifest.LARGEST)
         except (OSError, ValueError) as error:
             raise RegistryError(self.host, f"the manifest of {what} did not come whole: {error}") from None
-        found = digest_of(data)
+        found = manifest.digest_of(data)
         for announced in (reference.digest, said if said.startswith("sha256:") else ""):
             if announced and announced != found:
                 raise ImageError(what, f"expected the digest {shown(announced)}, and what came has {found}")
@@ -176,13 +175,6 @@ class Repository:
             problem = "it refuses the user name and the password" if access.username else "it needs a user name"
             raise RegistryError(self.host, f"{problem} for {self.path}", 401)
         return answer
-
-
-def digest_of(data: bytes) -> str:
-    """The digest of a document."""
-    import hashlib
-
-    return f"sha256:{hashlib.sha256(data).hexdigest()}"
 
 
 class _Blob(io.RawIOBase):
@@ -244,7 +236,7 @@ class _Blob(io.RawIOBase):
     def _open(self) -> Response:
         """Ask for what is left."""
         digest = self._descriptor.digest
-        kind = "manifests" if self._descriptor.media_type in (*manifest.MANIFESTS, *manifest.INDEXES) else "blobs"
+        kind = "manifests" if self._descriptor.media_type in manifest.DOCUMENTS else "blobs"
         headers = {"Accept": f"{_ACCEPTED}, */*", **({"Range": f"bytes={self._at}-"} if self._at else {})}
         answer = self._repository.read(f"/{kind}/{digest}", headers, digest)
         begins = _begins(answer)

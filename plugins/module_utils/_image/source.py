@@ -47,6 +47,30 @@ class Image(t.NamedTuple):
     documents: t.Mapping[str, bytes]  #: indexes, manifest and configuration by their digests
 
 
+class Layer(t.NamedTuple):
+    """A layer as it is transported, and what it is."""
+
+    descriptor: Descriptor
+    diff_id: str  #: digest of the plain archive
+
+
+def assembled(layers: t.Sequence[Layer], config: Config) -> Image:
+    """A new image, with documents that are the same bytes for the same layers and the same configuration.
+
+    :param layers: from the lowest to the highest.
+    :param config: how to run it; its layers are those that are given.
+    """
+    config = config._replace(diff_ids=tuple(layer.diff_id for layer in layers))
+    described, config_data = _described(manifest.CONFIG, config.document())
+    made = Manifest(described, tuple(layer.descriptor for layer in layers))
+    descriptor, data = _described(manifest.MANIFEST, made.document())
+    return Image(descriptor, descriptor, made, config, {descriptor.digest: data, described.digest: config_data})
+
+
+def _described(media_type: str, data: bytes) -> tuple[Descriptor, bytes]:
+    return Descriptor(media_type, manifest.digest_of(data), len(data)), data
+
+
 def image(source: Source, reference: Reference, platform: Platform) -> Image:
     """Find an image in a source.
 
@@ -65,6 +89,20 @@ def image(source: Source, reference: Reference, platform: Platform) -> Image:
             return Image(resolved, descriptor, found, config, documents)
         descriptor = manifest.choose(found, platform)
     raise ImageError(str(reference), f"it leads from index to index more than {_DEEPEST} times")
+
+
+def parts(source: Source, descriptor: Descriptor) -> t.Iterator[Descriptor]:
+    """All that an index or a manifest leads to, and it itself: whatever leads to something comes after it.
+
+    :raises NsfleetError: a document cannot be had, or is wrong.
+    """
+    found = manifest.parse(document(source, descriptor), descriptor.media_type)
+    if isinstance(found, Index):
+        for each in found.manifests:
+            yield from parts(source, each)
+    else:
+        yield from (found.config, *found.layers)
+    yield descriptor
 
 
 def _check(found: Manifest, config: Config) -> None:

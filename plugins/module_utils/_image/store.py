@@ -28,9 +28,9 @@ from .blobs import Blobs
 from .draft import DRAFT
 from .errors import ImageError
 from .layers import Layers
-from .manifest import Config, Descriptor, Platform
+from .manifest import Config, Descriptor, Manifest, Platform
 from .reference import Reference
-from .source import Image, Source, image
+from .source import Image, Layer, Source, assembled, document, image
 
 ROOT: t.Final = "/var/lib/nsfleet/images"
 #: Layers that are downloaded and unpacked at the same time.
@@ -38,7 +38,7 @@ AT_ONCE: t.Final = 4
 _FOLDERS: t.Final = ("blobs", "layers", "images", "names")
 _ENDING: t.Final = ".json"
 #: What is written down of an image, and of a reference.
-_IMAGE: t.Final = {"media_type": str, "resolved": str, "config": str, "layers": list, "blobs": dict}
+_IMAGE: t.Final = {"media_type": str, "resolved": str, "config": str, "layers": list, "blobs": dict, "unpacked": int}
 _NAME: t.Final = {"reference": str, "image": str}
 
 
@@ -137,15 +137,68 @@ class Store:
         """
         with self.using():
             found = image(_Nearest(self, source), reference, platform or Platform.here())
-            for digest, data in found.documents.items():
-                self.blobs.put(digest, data)
-            self._have_layers(source, found)
-            self._keep(found, self.layers.stack(found.config.diff_ids))
-            self.name(found.descriptor.digest, reference)
-            stored = self.find(reference)
+            return self._take(source, found, reference)
+
+    def build(self, reference: Reference, layers: t.Sequence[Layer], config: Config) -> Stored:
+        """Have a new image; it is the same one for the same layers and the same configuration.
+
+        From the making of the layers to the end of this, keep :meth:`collect` away by :meth:`using`.
+
+        :param layers: from the lowest to the highest: those of another image (:meth:`layers_of`), and new ones
+            (:meth:`add_layer`).
+        :param config: how to run it, and on what.
+        :raises ImageError: a layer is not there.
+        :raises KernelError: the file system refused.
+        """
+        with self.using():
+            return self._take(self, assembled(layers, config), reference)
+
+    def add_layer(self, write: t.Callable[[t.BinaryIO], str]) -> Layer:
+        """Have a new layer, compressed; it is the same one for the same archive.
+
+        :param write: writes the plain archive, and returns its digest (``pack.pack(...).digest``).
+        :raises KernelError: the file system refused; nothing of it is left.
+        """
+        import gzip
+
+        diff_ids = []
+
+        def compress(out: t.BinaryIO) -> None:
+            with gzip.GzipFile("", "wb", 6, out, mtime=0) as packed:
+                diff_ids.append(write(t.cast("t.BinaryIO", packed)))
+
+        with self.using():
+            return Layer(self.blobs.write(f"{manifest.LAYER}+gzip", compress), diff_ids[0])
+
+    def layers_of(self, digest: str) -> tuple[Layer, ...]:
+        """The layers of an image that is there, from the lowest to the highest.
+
+        :param digest: of its manifest.
+        :raises ImageError: it is not.
+        """
+        stored = self.image(digest)
         if stored is None:
-            raise ImageError(str(reference), "another run removed the image while it was pulled; do it again")
-        return stored
+            raise ImageError(digest, "there is no such image in the store")
+        found = manifest.parse(document(self, self._descriptor(digest)), self._descriptor(digest).media_type)
+        return tuple(map(Layer, t.cast("Manifest", found).layers, stored.config.diff_ids))
+
+    def unpack(self, digest: str, root: int) -> None:
+        """Unpack all layers of an image into one tree, for what overlayfs cannot be used for.
+
+        :param digest: of its manifest.
+        :param root: descriptor of an empty directory that nobody else writes to.
+        :raises ImageError: the image is not there, or damaged.
+        :raises KernelError: the file system refused.
+        """
+        from . import compression
+        from .unpack import Whiteouts, unpack
+
+        with self.using():
+            for layer in self.layers_of(digest):
+                with self.blobs.open(layer.descriptor.digest) as blob, compression.opened(blob) as stream:
+                    found = unpack(stream, root, Whiteouts.APPLY)
+                if found.digest != layer.diff_id:
+                    raise ImageError(layer.descriptor.digest, "it is damaged; pull the image again")
 
     def name(self, digest: str, reference: Reference) -> None:
         """Let a reference lead to an image that is there.
@@ -261,6 +314,21 @@ class Store:
         return file
 
     # --- inside ---------------------------------------------------------------------------
+
+    def _take(self, source: Source, found: Image, reference: Reference) -> Stored:
+        """Have all of an image, and let a reference lead to it."""
+        for digest, data in found.documents.items():
+            self.blobs.put(digest, data)
+        known = self.image(found.descriptor.digest)
+        if known is None or known.resolved != found.resolved.digest:
+            self._have_layers(source, found)
+            blobs = {digest: layer.digest for digest, layer in zip(found.config.diff_ids, found.manifest.layers)}
+            self._keep(found, self.layers.stack(found.config.diff_ids, lambda digest: self.blobs.open(blobs[digest])))
+        self.name(found.descriptor.digest, reference)
+        stored = self.find(reference)
+        if stored is None:
+            raise ImageError(str(reference), "another run removed the image meanwhile; do it again")
+        return stored
 
     def _have_layers(self, source: Source, found: Image) -> None:
         from concurrent.futures import ThreadPoolExecutor

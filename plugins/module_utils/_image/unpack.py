@@ -21,8 +21,9 @@ import typing as t
 from .._kernel import files
 from .._kernel.path import open_in
 from .._model.errors import KernelError
+from . import xattrs
 from .entries import CHUNK, HARD_LINK, Archive, Entry, Limits
-from .errors import ImageError, shown
+from .errors import ImageError, LacksBelow, shown
 from .folders import Folder, Folders
 from .whiteouts import OVERLAY_WHITEOUT, PREFIX, Applied, Kept, Plain, is_whiteout
 
@@ -30,9 +31,6 @@ _ZEROS: t.Final = b"\0" * CHUNK
 _DIRECTORY: t.Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NEW: t.Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _SET_ID: t.Final = stat.S_ISUID | stat.S_ISGID
-_CAPABILITY: t.Final = "security.capability"
-#: Extended attributes that belong to a file wherever it is.
-_CARRIED: t.Final = ("user.", "system.posix_acl_")
 
 
 class Whiteouts(enum.Enum):
@@ -64,7 +62,11 @@ class Unpacked(t.NamedTuple):
     digest: str  #: of the uncompressed stream, ``sha256:...``
     entries: int
     size: int  #: of the uncompressed stream, bytes
-    implied: tuple[str, ...]  #: directories that had to be made and that no entry describes: root's, 0755, of 1970
+    #: Directories that had to be made and that no entry describes: root's, 0755, of 1970. In a layer that was unpacked
+    #: alone they stand over whatever the layers below have there, be it a link.
+    implied: tuple[str, ...]
+    #: The root of the layer is opaque: overlayfs does not heed that, so what is below must not be given to it.
+    opaque: bool
 
 
 def unpack(
@@ -77,6 +79,7 @@ def unpack(
 
     :param stream: the archive, uncompressed (:func:`compression.opened`); it is read to its end.
     :param root: descriptor of a directory that nobody else writes to, on one file system.
+    :raises LacksBelow: it has a hard link to a file that is not there; a layer may mean one of those below it.
     :raises ImageError: the archive is damaged, asks for too much, or has an entry that is refused.
     :raises KernelError: the file system refused something.
     """
@@ -88,7 +91,7 @@ def unpack(
         implied = tree.finish()
     finally:
         tree.folders.forget()
-    return Unpacked(archive.digest, archive.entries, archive.size, implied)
+    return Unpacked(archive.digest, archive.entries, archive.size, implied, tree.opaque)
 
 
 class _Tree:
@@ -131,6 +134,11 @@ class _Tree:
         except OSError as error:
             raise KernelError("unpack", error) from None
 
+    @property
+    def opaque(self) -> bool:
+        """Whether the layer hides all that is below it."""
+        return self._whiteouts.opaque
+
     def _path(self, name: str, entry: str) -> str:
         """A path of the archive from the top of the tree, without anything that is not a name.
 
@@ -144,47 +152,40 @@ class _Tree:
         return "/".join(parts)
 
     def _make(self, entry: Entry, path: str, above: str, name: str) -> None:
-        if entry.kind == stat.S_IFDIR:
-            folder = self._make_directory(entry, path, above, name)
-        else:
-            folder = self._free(above, name)
-            _MAKERS.get(entry.kind, _Tree._make_node)(self, entry, folder, name)
+        folder = self.folders.open(above)
+        maker = _MAKERS.get(entry.kind, _Tree._make_node)
+        try:
+            maker(self, entry, path, folder, name)
+        except FileExistsError:
+            self._free(folder, name)
+            folder = self.folders.open(above)
+            maker(self, entry, path, folder, name)
         self._whiteouts.made(folder, name)
 
-    def _free(self, above: str, name: str) -> Folder:
-        """The directory of an entry, in which its name is free.
+    def _free(self, folder: Folder, name: str) -> None:
+        """Remove what is in the place of an entry.
 
-        What is there is never written through: a link to a directory is replaced, too, even by a directory, as in
-        umoci, containerd and GNU tar. Following it would put files where no entry says that they are.
+        It is never written through: a link to a directory is replaced, too, even by a directory, as in umoci,
+        containerd and GNU tar. Following it would put files where no entry says that they are.
         """
-        folder = self.folders.open(above)
-        try:
-            kind = stat.S_IFMT(os.stat(name, dir_fd=folder.fd, follow_symlinks=False).st_mode)
-        except FileNotFoundError:
-            return folder
+        kind = stat.S_IFMT(os.stat(name, dir_fd=folder.fd, follow_symlinks=False).st_mode)
         if kind == stat.S_IFDIR:
             files.remove_tree(name, folder.fd)
         else:
             os.unlink(name, dir_fd=folder.fd)
         if kind in (stat.S_IFDIR, stat.S_IFLNK):
             self.folders.forget()
-            folder = self.folders.open(above)
-        return folder
 
     # --- kinds of entries -------------------------------------------------------------
 
-    def _make_directory(self, entry: Entry, path: str, above: str, name: str) -> Folder:
+    def _make_directory(self, entry: Entry, path: str, folder: Folder, name: str) -> None:
         """Make a directory, or give one that is there another owner, mode, and so on."""
-        folder = self.folders.open(above)
         try:
             os.mkdir(name, 0o700, dir_fd=folder.fd)
         except FileExistsError:
             if not stat.S_ISDIR(os.stat(name, dir_fd=folder.fd, follow_symlinks=False).st_mode):
-                folder = self._free(above, name)
-                os.mkdir(name, 0o700, dir_fd=folder.fd)
-        fd = os.open(name, _DIRECTORY, dir_fd=folder.fd)
-        self._adopt_directory(entry, path, fd)
-        return folder
+                raise
+        self._adopt_directory(entry, path, os.open(name, _DIRECTORY, dir_fd=folder.fd))
 
     def _adopt_top(self, entry: Entry) -> None:
         """The top of the tree is there always, and never replaced (CVE-2021-29136)."""
@@ -204,7 +205,7 @@ class _Tree:
         finally:
             os.close(fd)
 
-    def _make_file(self, entry: Entry, folder: Folder, name: str) -> None:
+    def _make_file(self, entry: Entry, _path: str, folder: Folder, name: str) -> None:
         fd = os.open(name, _NEW, 0o600, dir_fd=folder.fd)
         try:
             end = 0
@@ -218,7 +219,7 @@ class _Tree:
         finally:
             os.close(fd)
 
-    def _make_hard_link(self, entry: Entry, folder: Folder, name: str) -> None:
+    def _make_hard_link(self, entry: Entry, _path: str, folder: Folder, name: str) -> None:
         """Give a file another name; it is found without leaving the tree, and a link is not followed."""
         above, _slash, last = self._path(entry.link, entry.name).rpartition("/")
         source = self.folders.find(above)
@@ -227,12 +228,12 @@ class _Tree:
                 raise FileNotFoundError
             os.link(last, name, src_dir_fd=source.fd, dst_dir_fd=folder.fd, follow_symlinks=False)
         except FileNotFoundError:
-            raise ImageError(entry.name, f"it is a hard link to {shown(entry.link)}, which is no file") from None
+            raise LacksBelow(entry.name, f"it is a hard link to {shown(entry.link)}, which is no file") from None
         finally:
             if source is not None:
                 os.close(source.fd)
 
-    def _make_symlink(self, entry: Entry, folder: Folder, name: str) -> None:
+    def _make_symlink(self, entry: Entry, _path: str, folder: Folder, name: str) -> None:
         """Make a symbolic link, wherever it leads: whoever follows it does so from within the tree."""
         os.symlink(entry.link, name, dir_fd=folder.fd)
         os.chown(name, *self._owner(entry), dir_fd=folder.fd, follow_symlinks=False)
@@ -240,7 +241,7 @@ class _Tree:
             self._set_xattrs(entry, f"/proc/self/fd/{folder.fd}/{name}", follow=False)
         os.utime(name, ns=(entry.mtime, entry.mtime), dir_fd=folder.fd, follow_symlinks=False)
 
-    def _make_node(self, entry: Entry, folder: Folder, name: str) -> None:
+    def _make_node(self, entry: Entry, _path: str, folder: Folder, name: str) -> None:
         """Make a device or a fifo, and never open it."""
         if entry.kind != stat.S_IFIFO:
             self._check_device(entry)
@@ -283,16 +284,11 @@ class _Tree:
                 os.setxattr(file, key, value, follow_symlinks=follow)
 
     def _keeps(self, key: str) -> bool:
-        """Whether an extended attribute is taken from an archive.
-
-        Labels of security modules and signatures (``security.*``) belong to the host that the archive was made on, and
-        honest images have them. ``trusted.*`` is for the host alone: with those of overlayfs a layer could have files
-        of other layers shown under names of its own (``redirect``, ``metacopy``). All these are left away.
-        """
-        return key.startswith(_CARRIED) or (key == _CAPABILITY and self._policy.privileges)
+        return xattrs.carried(key) and (key != xattrs.CAPABILITY or self._policy.privileges)
 
 
-_MAKERS: t.Final[t.Mapping[int, t.Callable[[_Tree, Entry, Folder, str], None]]] = {
+_MAKERS: t.Final[t.Mapping[int, t.Callable[[_Tree, Entry, str, Folder, str], None]]] = {
+    stat.S_IFDIR: _Tree._make_directory,
     stat.S_IFREG: _Tree._make_file,
     stat.S_IFLNK: _Tree._make_symlink,
     HARD_LINK: _Tree._make_hard_link,

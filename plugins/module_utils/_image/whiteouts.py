@@ -47,6 +47,8 @@ class Plain:
 
     def __init__(self, folders: Folders) -> None:
         self._folders = folders
+        #: The root is opaque.
+        self.opaque = False
 
     def take(self, path: str) -> None:
         """Heed a whiteout."""
@@ -72,6 +74,7 @@ class Kept(Plain):
     def take(self, path: str) -> None:
         """Heed a whiteout."""
         self._paths.append(path)
+        self.opaque = self.opaque or path == OPAQUE
 
     def finish(self) -> None:
         """Make them."""
@@ -124,6 +127,7 @@ class Applied(Plain):
 
     def take(self, path: str) -> None:
         """Heed a whiteout."""
+        self.opaque = self.opaque or path == OPAQUE
         above, _slash, name = path.rpartition("/")
         folder = self._folders.existing(above)
         if folder is None:
