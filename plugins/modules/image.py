@@ -130,9 +130,9 @@ EXAMPLES = r"""
 - name: An image of a registry
   nsfleet.linux.image:
     name: registry.example/shop/web:1.4
-    username: fleet
+    username: "{{ registry_user }}"
     password: "{{ registry_password }}"
-    ca_file: /etc/ssl/example-ca.pem
+    ca_file: /srv/images/ca.pem
 
 - name: Whatever the tag means today, by way of a mirror in this room
   nsfleet.linux.image:

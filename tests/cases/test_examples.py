@@ -10,14 +10,16 @@ to do then. In the end all that they made is removed by tasks, and nothing is le
 from __future__ import annotations
 
 import ast
+import contextlib
 import glob
 import os
+import pathlib
 import re
 import typing as t
 
 import pytest
 import yaml
-from support import laws, site, world
+from support import laws, shop, site, world
 from support.abilities import need
 
 Task = dict[str, t.Any]
@@ -37,6 +39,8 @@ class Given(t.NamedTuple):
     made_by: str = "true"
     unmade_by: str = "true"
     objects: tuple[tuple[str, dict[str, t.Any]], ...] = ()
+    within: t.Callable[[pathlib.Path], t.ContextManager[object]] = contextlib.nullcontext
+    variables: t.Mapping[str, str] = {}
 
 
 def daemon(name: str, command: str) -> Given:
@@ -55,6 +59,10 @@ GIVEN = {
     "cgroup_info": Given(objects=(("cgroup", {"name": "web", "memory_max": "64M"}),)),
     "container_exec": Given(objects=(("container", WEB),)),
     "container_info": Given(objects=(("container", WEB),)),
+    "image": Given(within=shop.opened, variables=shop.VARIABLES),
+    "image_info": Given(
+        objects=(("image", {"name": "shop/web:1.4", "path": "/srv/images/web.tar"}),), within=shop.archived
+    ),
     "netns": daemon("shop", "unshare --net"),
     "veth": Given("ip netns add r1 && ip netns add r2", "ip netns delete r1 && ip netns delete r2"),
 }
@@ -128,34 +136,34 @@ def makes_nothing(task: Task) -> bool:
 
 
 @pytest.fixture
-def given(module: str) -> t.Iterator[None]:
-    """What the examples of a module presuppose is there."""
+def given(module: str, tmp_path: pathlib.Path) -> t.Iterator[t.Mapping[str, str]]:
+    """What the examples of a module presuppose is there; variables that they name."""
     prepared = GIVEN.get(module, Given())
     world.sh(prepared.made_by)
-    for other, settings in prepared.objects:
-        laws.run(other, settings)
-    yield
-    for other, settings in reversed(prepared.objects):
-        laws.run(other, {**settings, "state": "absent"})
+    with prepared.within(tmp_path):
+        for other, settings in prepared.objects:
+            laws.run(other, settings)
+        yield prepared.variables
+        for other, settings in reversed(prepared.objects):
+            laws.run(other, {**settings, "state": "absent"})
     world.sh(prepared.unmade_by)
 
 
 @pytest.mark.parametrize("module", MODULES)
-def test_examples(module: str, given: None, tmp_path: t.Any) -> None:
-    del given
+def test_examples(module: str, given: t.Mapping[str, str], tmp_path: pathlib.Path) -> None:
     need("ansible-playbook")
     tasks = examples(module)
     before = world.snapshot()
-    play(tmp_path / "check.yml", tasks, "--check")
+    play(tmp_path / "check.yml", tasks, given, "--check")
     assert world.difference(before, world.snapshot()) == [], "check mode changed the host"
-    changed = play(tmp_path / "run.yml", [*twice(tasks), *removals(tasks)])
+    changed = play(tmp_path / "run.yml", [*twice(tasks), *removals(tasks)], given)
     assert changed or module.endswith("_info"), "the examples change nothing, so that they prove nothing"
 
 
-def play(path: t.Any, tasks: t.Sequence[Task], *words: str) -> int:
+def play(path: pathlib.Path, tasks: t.Sequence[Task], variables: t.Mapping[str, str], *words: str) -> int:
     """Run tasks as a playbook; how many of them changed something."""
     path.write_text(yaml.safe_dump([{"hosts": "localhost", "gather_facts": False, "tasks": list(tasks)}]))
-    printed = site.play(str(path), {}, *words)
+    printed = site.play(str(path), variables, *words)
     (recap,) = re.findall(r"changed=(\d+)", printed)
     return int(recap)
 

@@ -32,7 +32,7 @@ def certificates(folder: pathlib.Path) -> pathlib.Path:
     """An authority of our own, and certificates by it for a server on loopback and for a client, made by openssl."""
     need("openssl")
     folder.mkdir()
-    (folder / "names").write_text("subjectAltName=DNS:localhost,IP:127.0.0.1")
+    (folder / "names").write_text("subjectAltName=DNS:localhost,DNS:registry.example,IP:127.0.0.1")
     new = "openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes"
     lines = [f"{new} -x509 -days 9 -subj /CN=ours -keyout authority.key -out authority.pem"]
     for name in ("server", "client"):
@@ -56,17 +56,20 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def docker_registry(folder: pathlib.Path, tls: pathlib.Path | None = None, login: bool = False) -> t.Iterator[str]:
+def docker_registry(
+    folder: pathlib.Path, tls: pathlib.Path | None = None, login: bool = False, port: int = 0
+) -> t.Iterator[str]:
     """Debian's docker-registry.
 
     :param folder: what it keeps is in here.
     :param tls: certificates for it.
     :param login: only :data:`USER` may use it.
+    :param port: of loopback; any that is free if not given.
     :returns: ``HOST:PORT``.
     """
     need("docker-registry")
     folder.mkdir(exist_ok=True)
-    host = f"localhost:{free_port()}"
+    host = f"localhost:{port or free_port()}"
     settings: dict[str, t.Any] = {
         "version": 0.1,
         "log": {"level": "error", "accesslog": {"disabled": True}},
