@@ -32,6 +32,8 @@ CASES  ?=
 MOST   ?= 3
 HOST   ?= bookworm
 CGROUP ?= v2
+#: Kinds of root file systems in the site of site-sources: directory archive image.
+SOURCES ?= image
 SHAPES := bookworm/v2 bookworm/hybrid bookworm/v1 bullseye/v2 bullseye/v1 trixie/v2
 HOSTED := PYTHONPATH=tests $(BIN)/python -m hosts.cases
 
@@ -99,6 +101,7 @@ $(EACH_CASE): case-%: $(VENV)/test $(TREE)
 integration: $(EACH_SITE) ## Whole sites, as playbooks bring them up: web servers, redis, nginx
 
 site-services site-walk site-readmes: ONLINE := --online
+site-sources: export NSFLEET_SOURCES = $(SOURCES)
 $(EACH_SITE): site-%: $(VENV)/test $(TREE)
 	$(SANDBOX) $(ONLINE) $(PYTEST) tests/site/test_$*.py --junit-xml=$(OUTPUT)/site-$*.xml
 

@@ -193,5 +193,5 @@ def test_many_at_once() -> None:
         for number in range(6)
     ]
     results = [work.result() for work in works]
-    assert [each["rc"] for each in results] == list(range(6))
+    assert [each.get("rc", each.get("msg")) for each in results] == list(range(6))
     assert [each["stdout"] for each in results] == [f"{number}\n{number}" for number in range(6)]

@@ -19,11 +19,12 @@ import typing as t
 
 import pytest
 from ansible_collections.nsfleet.linux.plugins.module_utils._image import draft, layout
+from ansible_collections.nsfleet.linux.plugins.module_utils._image.catalog import Stored
 from ansible_collections.nsfleet.linux.plugins.module_utils._image.errors import ImageError
 from ansible_collections.nsfleet.linux.plugins.module_utils._image.pack import pack
 from ansible_collections.nsfleet.linux.plugins.module_utils._image.reference import Reference
 from ansible_collections.nsfleet.linux.plugins.module_utils._image.registry import Registry
-from ansible_collections.nsfleet.linux.plugins.module_utils._image.store import Store, Stored
+from ansible_collections.nsfleet.linux.plugins.module_utils._image.store import Store
 from ansible_collections.nsfleet.linux.plugins.module_utils._image.transport import Access
 from ansible_collections.nsfleet.linux.plugins.module_utils._model.errors import KernelError
 from support import archives, images, registry, world

@@ -16,11 +16,12 @@ import typing as t
 
 import pytest
 from ansible_collections.nsfleet.linux.plugins.module_utils._image import push, transport
+from ansible_collections.nsfleet.linux.plugins.module_utils._image.catalog import Stored
 from ansible_collections.nsfleet.linux.plugins.module_utils._image.errors import ImageError
 from ansible_collections.nsfleet.linux.plugins.module_utils._image.manifest import Platform
 from ansible_collections.nsfleet.linux.plugins.module_utils._image.reference import Reference
 from ansible_collections.nsfleet.linux.plugins.module_utils._image.registry import Mirror, Registry
-from ansible_collections.nsfleet.linux.plugins.module_utils._image.store import Store, Stored
+from ansible_collections.nsfleet.linux.plugins.module_utils._image.store import Store
 from ansible_collections.nsfleet.linux.plugins.module_utils._image.transport import Access, RegistryError
 from ansible_collections.nsfleet.linux.plugins.module_utils._model.errors import NsfleetError
 from support import images, registry

@@ -10,7 +10,7 @@ import os
 import subprocess
 
 import pytest
-from support import groups
+from support import groups, site
 
 #: How abilities begin that are a file of control groups: ``control groups with io.max``.
 GROUPS_WITH = "control groups with "
@@ -36,7 +36,10 @@ PROBES = {
     "openssl": "command -v openssl",
     "skopeo": "command -v skopeo",
     "a limit of learned addresses of bridges": "printf '6.7\\n%s\\n' \"$(uname -r)\" | sort -VC",
+    "ansible-playbook": f"test -x {site.PLAY}",
 }
+#: What a host has that the tests are installed on, and no virtual machine.
+AT_HOME = frozenset({"ansible-playbook"})
 
 #: Where a test is skipped, this tells that it is run in a virtual machine (tests/hosts/cases.py).
 ELSEWHERE = "the test hosts have it (make test-hosts)"
@@ -53,4 +56,5 @@ def has(ability: str) -> bool:
 def need(ability: str) -> None:
     """Skip the test where the host truly lacks something, and say what."""
     if ability and not has(ability):
-        pytest.skip(f"this host ({os.uname().release}) lacks {ability}; {ELSEWHERE}")
+        where = "make cases runs it where it is" if ability in AT_HOME else ELSEWHERE
+        pytest.skip(f"this host ({os.uname().release}) lacks {ability}; {where}")

@@ -128,16 +128,26 @@ class Group:
         """
         wanted = sorted(set(controllers))
         needed = self.host.needed(wanted)
-        if self.host.systemd and self.path.startswith(f"{self.host.base}/"):
-            from . import systemd
-
-            systemd.start(self.host)
         done: list[Joined] = []
-        for hierarchy in needed:
-            for_it = [name for name in wanted if name in hierarchy.controllers and self.host.of(name) is hierarchy]
-            self._make(hierarchy, for_it, done)
+        with self._unit():
+            for hierarchy in needed:
+                for_it = [name for name in wanted if name in hierarchy.controllers and self.host.of(name) is hierarchy]
+                self._make(hierarchy, for_it, done)
         self._follow(needed)
         return done
+
+    @property
+    def _in_unit(self) -> bool:
+        """Whether it is below our unit of systemd."""
+        return self.host.systemd and self.path.startswith(f"{self.host.base}/")
+
+    def _unit(self) -> contextlib.AbstractContextManager[None]:
+        """Our unit of systemd, where the group is below it, is there meanwhile."""
+        if not self._in_unit:
+            return contextlib.nullcontext()
+        from . import systemd
+
+        return systemd.started(self.host)
 
     def _make(self, hierarchy: Hierarchy, controllers: t.Sequence[str], done: list[Joined]) -> None:
         for _attempt in range(_ATTEMPTS):
@@ -289,7 +299,7 @@ class Group:
                 except OSError:  # it has another group below it
                     break
                 path = path.rpartition("/")[0]
-        if self.host.systemd and self.path.startswith(f"{self.host.base}/"):
+        if self._in_unit:
             from . import systemd
 
             systemd.stop(self.host)

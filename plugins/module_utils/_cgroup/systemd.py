@@ -15,6 +15,9 @@ systemd 247, 252 and 257; through daemon-reload and daemon-reexec).
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
+import os
 import shutil
 import subprocess
 import time
@@ -36,6 +39,8 @@ _PROPERTIES = (
     "OOMPolicy=continue",  # one group out of memory is not the end of all others
     "TasksMax=infinity",
 )
+#: Whoever starts or stops the unit holds the lock of this file, which is there only meanwhile.
+_LOCK = "/run/nsfleet.systemd.lock"
 #: What systemd calls the groups of its units; those without these endings are not its own.
 UNIT_SUFFIXES = (".slice", ".service", ".scope")
 
@@ -72,13 +77,19 @@ def objection(group: Group) -> str:
     return ""
 
 
-def start(host: Host) -> None:
-    """Make sure that our delegated unit and its group are there.
+@contextlib.contextmanager
+def started(host: Host) -> t.Iterator[None]:
+    """Our delegated unit and its group are there, and stay meanwhile: until there is a group below them.
 
     :raises NsfleetError: systemd refused.
     """
-    if delegated(host, host.base):
-        return
+    with _locked():
+        if not delegated(host, host.base):
+            _start(host)
+        yield
+
+
+def _start(host: Host) -> None:
     # A unit without its group: somebody removed the group by hand. Nothing runs in it, so nothing is killed.
     _run("systemctl", "stop", UNIT, fine=True)
     properties = [word for each in _PROPERTIES for word in ("--property", each)]
@@ -93,11 +104,28 @@ def stop(host: Host) -> None:
 
     :raises NsfleetError: systemd refused.
     """
-    for unit, path in ((UNIT, host.base), (SLICE, host.base.rpartition("/")[0])):
-        places = [each.mount_point + path for each in host.hierarchies]
-        if not host.tree.has(host.common()[-1].mount_point + path) or any(map(host.tree.children, places)):
-            continue
-        _run("systemctl", "stop", unit)
+    with _locked():
+        for unit, path in ((UNIT, host.base), (SLICE, host.base.rpartition("/")[0])):
+            places = [each.mount_point + path for each in host.hierarchies]
+            if not host.tree.has(host.common()[-1].mount_point + path) or any(map(host.tree.children, places)):
+                continue
+            _run("systemctl", "stop", unit)
+
+
+@contextlib.contextmanager
+def _locked() -> t.Iterator[None]:
+    """Keep others from starting the unit, which fails if two do it, and from stopping it, which kills what is below."""
+    while True:
+        fd = os.open(_LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        if os.fstat(fd).st_nlink:
+            break
+        os.close(fd)  # whoever had it has removed it
+    try:
+        yield
+    finally:
+        os.unlink(_LOCK)
+        os.close(fd)
 
 
 # --- scopes ------------------------------------------------------------------------

@@ -13,6 +13,7 @@ import typing as t
 
 from .._kernel import files
 from .._model.errors import KernelError
+from .catalog import is_whole
 from .draft import DRAFT, locked_file
 from .errors import ImageError
 from .manifest import Descriptor
@@ -108,16 +109,7 @@ class Blobs:
 
     def is_whole(self, digest: str) -> bool:
         """Whether a blob is there and has its digest."""
-        import hashlib
-
-        found = hashlib.sha256()
-        try:
-            with open(self.path(digest), "rb", buffering=0) as file:
-                while piece := file.read(PIECE):
-                    found.update(piece)
-        except OSError:  # not there, or a disk that cannot read it any more
-            return False
-        return f"sha256:{found.hexdigest()}" == digest
+        return is_whole(self.path(digest), digest)
 
     def drop(self, digest: str) -> None:
         """Remove a blob; who reads it meanwhile reads on."""

@@ -2,20 +2,14 @@
 # Copyright (c) 2026, the nsfleet.linux authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Images of a host: blobs by digest, layers unpacked once and shared, and what is known of each image.
+"""Images that come and go: what of them is fetched, unpacked, made anew and removed. :mod:`.catalog` has what is there.
 
-    ROOT/blobs/DIGEST           documents and layers as they were transported; ``.part``: not yet whole
-    ROOT/layers/NAME            an unpacked layer, a lower directory of overlayfs; ``.part``: not yet whole
-    ROOT/images/DIGEST.json     an image: its documents, blobs and layers
-    ROOT/names/NAME/TAG.json    which image a reference is
-
-All is root's alone. Whatever has its final name is whole; a run that is killed leaves drafts, which the next one of
-the same thing goes on with. Whoever uses the store holds a shared lock on ROOT; :meth:`Store.collect` an exclusive one.
+Whatever has its final name is whole; a run that is killed leaves drafts, which the next one of the same thing goes on
+with. Whoever uses the store holds a shared lock on it; :meth:`Store.collect` an exclusive one.
 """
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import json
 import os
@@ -25,6 +19,7 @@ from .._kernel import files
 from .._model.errors import KernelError
 from . import manifest
 from .blobs import Blobs
+from .catalog import FOLDERS, IMAGE, ROOT, Catalog, Stored
 from .draft import DRAFT
 from .errors import ImageError
 from .layers import Layers
@@ -32,28 +27,8 @@ from .manifest import Config, Descriptor, Manifest, Platform
 from .reference import Reference
 from .source import Image, Layer, Source, assembled, document, image
 
-ROOT: t.Final = "/var/lib/nsfleet/images"
 #: Layers that are downloaded and unpacked at the same time.
 AT_ONCE: t.Final = 4
-_FOLDERS: t.Final = ("blobs", "layers", "images", "names")
-_ENDING: t.Final = ".json"
-#: What is written down of an image, and of a reference.
-_IMAGE: t.Final = {"media_type": str, "resolved": str, "config": str, "layers": list, "blobs": dict, "unpacked": int}
-_NAME: t.Final = {"reference": str, "image": str}
-
-
-class Stored(t.NamedTuple):
-    """An image that is there."""
-
-    reference: str  #: canonical
-    digest: str  #: of its manifest, by which containers refer to it
-    resolved: str  #: what the reference led to when it was pulled: ``digest``, or that of an index that has it
-    config: Config
-    #: Lower directories of overlayfs from the lowest to the highest, absolute. All are in one directory and have names
-    #: of 24 characters, so that a working directory there makes 128 of them fit into the options of mount(2).
-    layers: tuple[str, ...]
-    size: int  #: of its blobs, bytes
-    unpacked: int = 0  #: of the archives that its layers were unpacked from, bytes
 
 
 class Collected(t.NamedTuple):
@@ -65,8 +40,8 @@ class Collected(t.NamedTuple):
     size: int  #: of the blobs, bytes
 
 
-class Store:
-    """The images of a host. Several processes and threads may use it at once.
+class Store(Catalog):
+    """The images of a host, to be changed. Several processes and threads may use it at once.
 
     It is a :class:`Source`, too: what is stored can be pushed from here.
 
@@ -74,52 +49,9 @@ class Store:
     """
 
     def __init__(self, root: str = ROOT) -> None:
-        self.root = root
+        super().__init__(root)
         self.blobs = Blobs(os.path.join(root, "blobs"))
         self.layers = Layers(os.path.join(root, "layers"))
-
-    # --- looking --------------------------------------------------------------------------
-
-    def find(self, reference: Reference) -> Stored | None:
-        """The image of a reference, if all of it is there. Nothing is hashed, written or asked of others."""
-        named = self.named(reference)
-        return self.image(named, str(reference)) if named else None
-
-    def named(self, reference: Reference) -> str:
-        """Digest of the manifest that a reference leads to, whether or not all of it is there; empty if to none."""
-        known = self._read(self._name(reference), _NAME)
-        return known["image"] if known else ""
-
-    def image(self, digest: str, reference: str = "") -> Stored | None:
-        """The same by the digest of a manifest, whatever references lead to it.
-
-        :param reference: is told in the result.
-        """
-        known = self._read(self._record(digest), _IMAGE)
-        if known is None or not all(map(self.blobs.has, known["blobs"])):
-            return None
-        layers = tuple(map(self.layers.path, known["layers"]))
-        if any("/" in name for name in known["layers"]) or not all(map(os.path.isdir, layers)):
-            return None
-        with self.blobs.open(known["config"]) as file:
-            config = manifest.parse_config(file.read())
-        size = sum(known["blobs"].values())
-        return Stored(reference, digest, known["resolved"], config, layers, size, known["unpacked"])
-
-    def images(self) -> list[Stored]:
-        """All images that a reference leads to, sorted by it; those of which something is missing are left out."""
-        found = (self.find(Reference.parse(each)) for each in self.references())
-        return [each for each in found if each is not None]
-
-    def references(self) -> dict[str, str]:
-        """Canonical references, sorted, with the digests of the manifests that they lead to."""
-        found = {}
-        for folder in files.list_directory(os.path.join(self.root, "names")):
-            for name in files.list_directory(os.path.join(self.root, "names", folder)):
-                named = self._read(os.path.join(self.root, "names", folder, name), _NAME)
-                if named and name.endswith(_ENDING):
-                    found[named["reference"]] = named["image"]
-        return dict(sorted(found.items()))
 
     # --- changing -------------------------------------------------------------------------
 
@@ -206,7 +138,7 @@ class Store:
 
         :raises ImageError: it is not.
         """
-        if self._read(self._record(digest), _IMAGE) is None:
+        if self._read(self._record(digest), IMAGE) is None:
             raise ImageError(digest, "there is no such image in the store")
         self._write(self._name(reference), {"reference": str(reference), "image": digest})
 
@@ -225,14 +157,6 @@ class Store:
         damaged = [digest for digest in self.blobs.all() if not self.blobs.is_whole(digest)]
         self.drop(damaged)
         return damaged
-
-    def damaged(self, digest: str) -> list[str]:
-        """Digests of those blobs of an image that are not what they were; all of them are read.
-
-        :param digest: of its manifest.
-        """
-        known = self._read(self._record(digest), _IMAGE) or {"blobs": {}}
-        return [each for each in known["blobs"] if not self.blobs.is_whole(each)]
 
     def drop(self, digests: t.Iterable[str]) -> None:
         """Remove blobs, so that the next pull fetches them again."""
@@ -263,7 +187,7 @@ class Store:
         gone = self.spare(in_use)
         for digest in gone:
             files.remove(self._record(digest))
-        needed = [known for digest in self._all() if (known := self._read(self._record(digest), _IMAGE))]
+        needed = [known for digest in self._all() if (known := self._read(self._record(digest), IMAGE))]
         self.layers.sweep()
         self._sweep()
         blobs, size = self._drop_blobs({digest for known in needed for digest in known["blobs"]})
@@ -271,27 +195,8 @@ class Store:
         layers = [name for name in self.layers.all() if name not in kept]
         for name in layers:
             self.layers.remove(name)
-        files.remove_empty(*(os.path.join(self.root, folder) for folder in _FOLDERS), self.root)
+        files.remove_empty(*(os.path.join(self.root, folder) for folder in FOLDERS), self.root)
         return Collected(tuple(gone), blobs, len(layers), size)
-
-    @contextlib.contextmanager
-    def using(self) -> t.Iterator[None]:
-        """Keep :meth:`collect` away for a while: until it is written down somewhere what uses an image.
-
-        :raises KernelError: the directory cannot be made.
-        """
-        with self._locked(fcntl.LOCK_SH, self._make):
-            yield
-
-    def _make(self) -> None:
-        try:
-            for folder in _FOLDERS:
-                os.makedirs(os.path.join(self.root, folder), 0o700, exist_ok=True)
-            os.chmod(self.root, 0o700)
-        except FileNotFoundError:  # it was removed meanwhile
-            raise
-        except OSError as error:
-            raise KernelError(f"make the store {self.root}", error) from None
 
     # --- as a source ----------------------------------------------------------------------
 
@@ -377,74 +282,14 @@ class Store:
         )
 
     def _descriptor(self, digest: str) -> Descriptor:
-        known = self._read(self._record(digest), _IMAGE) or {}
+        known = self._read(self._record(digest), IMAGE) or {}
         return Descriptor(known["media_type"], digest, known["blobs"][digest])
-
-    def _name(self, reference: Reference) -> str:
-        """Path of what is known of a reference; no two have the same, and none is longer than a name may be."""
-        last = f"{reference.tag}@{reference.digest}" if reference.digest else reference.tag
-        return os.path.join(self.root, "names", reference.name.replace("/", ","), last + _ENDING)
-
-    def _record(self, digest: str) -> str:
-        return os.path.join(self.root, "images", digest.partition(":")[2] + _ENDING)
-
-    def _all(self) -> list[str]:
-        """Digests of all images."""
-        names = files.list_directory(os.path.join(self.root, "images"))
-        return [f"sha256:{name[: -len(_ENDING)]}" for name in names if name.endswith(_ENDING)]
-
-    def _read(self, path: str, form: t.Mapping[str, type]) -> dict[str, t.Any] | None:
-        """A record; one that is damaged is as good as none, and is written anew by the next pull."""
-        try:
-            known: t.Any = json.loads(files.read_text(path) or "0")
-        except OSError as error:
-            raise KernelError(f"read {path}", error) from None
-        except ValueError:
-            return None
-        fits = isinstance(known, dict) and all(isinstance(known.get(name), kind) for name, kind in form.items())
-        return known if fits else None
 
     def _write(self, path: str, content: t.Mapping[str, t.Any]) -> None:
         try:
             files.write_with_directory(path, json.dumps(content))
         except OSError as error:
             raise KernelError(f"write {path}", error) from None
-
-    @contextlib.contextmanager
-    def _locked(self, how: int, make: t.Callable[[], None] | None = None) -> t.Iterator[None]:
-        fd = self._open_locked(how, make)
-        try:
-            yield
-        finally:
-            os.close(fd)
-
-    def _open_locked(self, how: int, make: t.Callable[[], None] | None) -> int:
-        """Lock the store; one that was removed before it was locked is no store, and another one is made."""
-        while True:
-            try:
-                if make:
-                    make()
-                fd = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            except FileNotFoundError:
-                if make:
-                    continue
-                raise
-            try:
-                fcntl.flock(fd, how)
-            except OSError:
-                os.close(fd)
-                raise
-            if self._is_in_place(fd):
-                if make:
-                    make()  # what is in it, too: nobody removes it any more
-                return fd
-            os.close(fd)
-
-    def _is_in_place(self, fd: int) -> bool:
-        try:
-            return os.path.samestat(os.fstat(fd), os.stat(self.root))
-        except FileNotFoundError:
-            return False
 
     def _sweep(self) -> None:
         """Remove drafts of documents and records."""

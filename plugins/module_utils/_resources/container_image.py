@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import typing as t
 
+from .._image.catalog import Catalog, Stored
 from .._image.reference import Reference
-from .._image.store import Store, Stored
 from .._model.errors import Missing, OptionError
 from .container_fields import FIELDS
 
@@ -29,7 +29,7 @@ def find(reference: str) -> Stored | None:
 
     :param reference: canonical.
     """
-    return Store().find(Reference.parse(reference))
+    return Catalog().find(Reference.parse(reference))
 
 
 def missing(reference: str) -> Missing:
@@ -73,7 +73,7 @@ def kept(digest: str) -> contextlib.AbstractContextManager[None]:
 
     @contextmanager
     def keep() -> t.Iterator[None]:
-        store = Store()
+        store = Catalog()
         with store.using():
             if store.image(digest) is None:
                 raise Missing(f"image: {digest} was removed meanwhile")

@@ -10,13 +10,15 @@ import contextlib
 import os
 import typing as t
 
+from .._image.catalog import Stored
 from .._image.reference import Reference, reference
-from .._image.store import Store, Stored
+from .._image.store import Store
 from .._model.errors import InvalidOptions, Missing, OptionError
 from .._model.field import Field, State, Table
 from .._model.resource import CREATE, DELETE, Change, Observation, Resource, Step
 from .._runtime.bundle import used_images
 from .container_fields import absolute_path
+from .image_info import shown
 from .policy import POLICY
 
 if t.TYPE_CHECKING:
@@ -250,31 +252,6 @@ class Image(Resource):
         """The image as it is in the store."""
         stored = self.observed.handle
         return {"name": self.key} if stored is None else shown(stored)
-
-
-def shown(stored: Stored) -> State:
-    """What is told of an image."""
-    config = stored.config
-    health = config.health
-    return {
-        "name": stored.reference,
-        "digest": stored.digest,
-        "resolved": stored.resolved,
-        "platform": str(config.platform),
-        "size": stored.size,
-        "layers": list(stored.layers),
-        "created": config.created,
-        "entrypoint": list(config.entrypoint),
-        "cmd": list(config.cmd),
-        "env": dict(config.env),
-        "user": config.user,
-        "working_dir": config.working_dir,
-        "exposed_ports": list(config.exposed_ports),
-        "stop_signal": config.stop_signal,
-        "volumes": list(config.volumes),
-        "labels": dict(config.labels),
-        "health_check": None if health is None else {**health._asdict(), "test": list(health.test)},
-    }
 
 
 def _access(given: State) -> Access:

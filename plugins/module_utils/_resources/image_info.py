@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import typing as t
 
+from .._image.catalog import Catalog, Stored
 from .._image.reference import Reference, reference
-from .._image.store import Store
 from .._model.field import Field, State, Table
 from .._runtime.bundle import Bundle, Damaged, names
 from .._runtime.spec import annotation
-from .image import shown
 
 TABLE = Table((Field("name", canonical=reference), Field("verify", "bool", default=False)))
 
@@ -23,7 +22,7 @@ def gather(options: t.Mapping[str, t.Any]) -> State:
 
     :param options: canonical options of :data:`TABLE`.
     """
-    store = Store()
+    store = Catalog()
     if "name" in options:
         one = store.find(Reference.parse(options["name"]))
         found = [] if one is None else [one]
@@ -51,3 +50,28 @@ def _users() -> dict[str, list[str]]:
         except Damaged:
             continue
     return found
+
+
+def shown(stored: Stored) -> State:
+    """What is told of an image."""
+    config = stored.config
+    health = config.health
+    return {
+        "name": stored.reference,
+        "digest": stored.digest,
+        "resolved": stored.resolved,
+        "platform": str(config.platform),
+        "size": stored.size,
+        "layers": list(stored.layers),
+        "created": config.created,
+        "entrypoint": list(config.entrypoint),
+        "cmd": list(config.cmd),
+        "env": dict(config.env),
+        "user": config.user,
+        "working_dir": config.working_dir,
+        "exposed_ports": list(config.exposed_ports),
+        "stop_signal": config.stop_signal,
+        "volumes": list(config.volumes),
+        "labels": dict(config.labels),
+        "health_check": None if health is None else {**health._asdict(), "test": list(health.test)},
+    }
