@@ -23,9 +23,9 @@ SITES  := hosts-small $(EACH_SITE)
 #: How many of them: as many as there are processors on the smallest machine that runs them.
 AT_ONCE := --keep-going --jobs=2 --output-sync=target
 #: Debian packages that the tests need.
-PACKAGES := bubblewrap busybox bzip2 conmon conntrack containerd crun curl e2fsprogs ethtool git iproute2 iptables iputils-ping lz4 mmdebstrap \
-            netavark nftables openssh-client podman procps python3-venv qemu-system-x86 qemu-utils runc shellcheck skopeo umoci util-linux xz-utils \
-            zstd
+PACKAGES := apache2-utils bubblewrap busybox bzip2 conmon conntrack containerd crun curl docker-registry e2fsprogs ethtool git iproute2 iptables \
+            iputils-ping lz4 mmdebstrap netavark nftables openssh-client openssl podman procps python3-venv qemu-system-x86 qemu-utils runc \
+            shellcheck skopeo umoci util-linux xz-utils zstd
 
 # Test hosts: which cases (empty: all), on which Debian, with which control groups (docs/testing.md).
 CASES  ?=

@@ -112,7 +112,8 @@ class Store(Catalog):
         if stored is None:
             raise ImageError(digest, "there is no such image in the store")
         found = manifest.parse(document(self, self._descriptor(digest)), self._descriptor(digest).media_type)
-        return tuple(map(Layer, t.cast("Manifest", found).layers, stored.config.diff_ids))
+        layers = found.layers if isinstance(found, Manifest) else ()
+        return tuple(map(Layer, layers, stored.config.diff_ids))
 
     def unpack(self, digest: str, root: int) -> None:
         """Unpack all layers of an image into one tree, for what overlayfs cannot be used for.
