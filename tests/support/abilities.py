@@ -8,9 +8,10 @@ from __future__ import annotations
 import functools
 import os
 import subprocess
+import sys
 
 import pytest
-from support import groups, site
+from support import groups
 
 #: How abilities begin that are a file of control groups: ``control groups with io.max``.
 GROUPS_WITH = "control groups with "
@@ -36,7 +37,7 @@ PROBES = {
     "openssl": "command -v openssl",
     "skopeo": "command -v skopeo",
     "a limit of learned addresses of bridges": "printf '6.7\\n%s\\n' \"$(uname -r)\" | sort -VC",
-    "ansible-playbook": f"test -x {site.PLAY}",
+    "ansible-playbook": f"test -x {os.path.dirname(sys.executable)}/ansible-playbook",
 }
 #: What a host has that the tests are installed on, and no virtual machine.
 AT_HOME = frozenset({"ansible-playbook"})
