@@ -177,6 +177,32 @@ def test_what_only_the_container_s_own_layer_has() -> None:
     remove()
 
 
+@pytest.fixture
+def one_disk() -> t.Iterator[str]:
+    """A root with the host's programs on a file system that keeps the bundles, too, as the host's root often does."""
+    root, kept = "/srv/one", "/var/lib/nsfleet"
+    made = not os.path.exists(kept)
+    world.sh(f"mkdir -p {root} {kept} && mount -t tmpfs -o mode=755 one {root}")
+    world.sh(f"cd {root} && mkdir usr kept && ln -s usr/bin usr/sbin usr/lib usr/lib64 .")
+    world.sh(f"install -m 755 /dev/stdin {root}/program <<'END'\n#!/bin/sh\nexec sleep 31536000\nEND")
+    world.sh(f"mount --bind {root}/kept {kept}")
+    yield root
+    world.sh(f"umount {kept} && umount {root} && rmdir {root}")
+    if made:
+        os.rmdir(kept)
+
+
+def test_its_own_layer_is_somewhere_in_its_root(one_disk: str) -> None:
+    """What it wrote is seen, and what it removed is not."""
+    options = {**BASE, "rootfs": one_disk, "mounts": [MOUNT, {"destination": "/usr", "source": "/usr"}]}
+    laws.run("container", options)
+    inside("mkdir /own; rm /program")
+    refused = invoke("container", {**options, "command": ["/program"]})
+    assert "was not stopped: command: there is no program '/program'" in refused["msg"]
+    laws.four_steps("container", {**options, "cwd": "/own"})
+    remove()
+
+
 def test_only_what_runs_is_tried_out() -> None:
     """A container that does not run is changed without a look at what only a start can tell."""
     laws.run("container", {**BASE, "state": "stopped"})

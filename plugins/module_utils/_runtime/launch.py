@@ -246,7 +246,7 @@ class Launch(Birth):
                 mount_api.map_ids(tree, self.user_namespace)
         where = annotation(self.spec, "overlay")
         if where in ("", "none"):
-            self.setup.root = trees[0] if len(trees) == 1 else overlay.merged(self._below_layer(trees), self._spot())
+            self.setup.root = trees[0] if len(trees) == 1 else self._merge(self._below_layer(trees))
         else:
             self.setup.root = self._overlay(trees, where)
         if shares_mounts(self.spec):
@@ -296,40 +296,40 @@ class Launch(Birth):
         for option, folder in zip(("upperdir", "workdir"), (os.path.join(base, name) for name in names)):
             if where == "tmpfs":
                 os.mkdir(folder, 0o755)
-            options.append((option, _by_descriptor(folder)))
+            options.append((option, by_descriptor(folder)))
         if any(self.mappings):
             os.chown(os.path.join(base, names[0]), self._on_host("uid", 0), self._on_host("gid", 0))
-        return overlay.merged(self._below_layer(trees), self._spot(), [*options, *self.LAYER_OPTIONS])
-
-    #: Options of overlayfs beside those that name directories.
-    LAYER_OPTIONS: t.ClassVar[t.Sequence[tuple[str, str]]] = ()
+        return self._merge(self._below_layer(trees), options)
 
     def _below_layer(self, trees: t.Sequence[int]) -> list[str]:
         """What the layer is put on, the highest first, as overlayfs takes it."""
-        for number, tree in enumerate(trees):
-            folder = os.path.join(self.place.stage, f"lower{number}")
-            os.mkdir(folder)
-            mount_api.attach(tree, os.open(folder, os.O_PATH | os.O_CLOEXEC))
-        return [f"/proc/self/fd/{tree}" for tree in trees]
+        return [self._attached(tree, f"lower{number}") for number, tree in enumerate(trees)]
 
-    def _spot(self) -> str:
-        """An empty directory to mount something on for a moment."""
-        spot = os.path.join(self.place.stage, "merged")
-        os.mkdir(spot)
-        return spot
+    def _attached(self, tree: int, name: str) -> str:
+        """A detached mount as overlayfs takes it, which is attached somewhere, and named by its descriptor."""
+        mount_api.attach(tree, os.open(self._folder(name), os.O_PATH | os.O_CLOEXEC))
+        return f"/proc/self/fd/{tree}"
+
+    def _folder(self, name: str) -> str:
+        """A directory beside the root, empty when it is asked for first."""
+        folder = os.path.join(self.place.stage, name)
+        os.makedirs(folder, exist_ok=True)
+        return folder
+
+    def _merge(self, lower: t.Sequence[str], options: t.Sequence[tuple[str, str]] = ()) -> int:
+        """A new, detached mount of directories over each other, see :func:`.overlay.merged`."""
+        return overlay.merged(lower, self._folder("merged"), options)
 
     def _make_nodes(self) -> None:
         """Nodes of devices, which nobody in a user namespace may make."""
         self._doing = "devices"
-        folder = os.path.join(self.place.stage, "dev")
-        os.mkdir(folder)
         mapped = [
             device._replace(uid=self._on_host("uid", device.uid), gid=self._on_host("gid", device.gid))
             for device in self.setup.devices or ()
         ]
-        self.setup.nodes = devices.make_outside(mapped, os.open(folder, os.O_PATH | os.O_CLOEXEC))
+        self.setup.nodes = devices.make_outside(mapped, os.open(self._folder("dev"), os.O_PATH | os.O_CLOEXEC))
 
 
-def _by_descriptor(folder: str) -> str:
+def by_descriptor(folder: str) -> str:
     """A path of a directory without any characters that would have to be quoted; it stays open."""
     return f"/proc/self/fd/{os.open(folder, os.O_PATH | os.O_CLOEXEC)}"

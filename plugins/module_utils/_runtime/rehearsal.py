@@ -11,6 +11,7 @@ interpreter. So whatever would keep the container from being started again is kn
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import typing as t
@@ -20,7 +21,7 @@ from .._kernel.sysctl import namespace_of, parameter_path
 from .._model.errors import NsfleetError
 from . import groups
 from .birth import MESSAGE, not_executed
-from .launch import Launch
+from .launch import Launch, by_descriptor
 from .schema import check
 from .spec import annotation, layer, told
 
@@ -68,22 +69,28 @@ class Rehearsal(Launch):
         if self.filter is not None and self.filter.listener:
             self.filter = None
 
-    #: The container's own layer is only read; the kernel lets others have it open without an index.
-    LAYER_OPTIONS = (("index", "off"),)
-
     def _overlay(self, trees: t.Sequence[int], where: str) -> int:
         """What it writes, such as the places of mounts, goes to memory."""
         del where
         return super()._overlay(trees, "tmpfs")
 
-    def _below_layer(self, trees: t.Sequence[int]) -> list[str]:
-        """The container's own layer, too."""
-        found = super()._below_layer(trees)
+    def _merge(self, lower: t.Sequence[str], options: t.Sequence[tuple[str, str]] = ()) -> int:
+        """The container's own layer, too, which is only read; the kernel lets others have it open without an index."""
         own = os.path.join(self.place.directory, layer(self.spec)[0])
         if annotation(self.spec, "overlay") != "disk" or not os.path.isdir(own):
-            return found
-        upper = os.open(own, os.O_PATH | os.O_CLOEXEC)
-        return [f"/proc/self/fd/{upper}", *found]
+            return super()._merge(lower, options)
+        own, options = by_descriptor(own), [*options, ("index", "off")]
+        try:
+            return super()._merge([own, *lower], options)
+        except OSError as error:
+            if error.errno != errno.ELOOP:
+                raise
+        # It is itself somewhere in what it lies on, as in the host's root. So that is to be another file system.
+        return super()._merge([own, self._as_one(lower)], options)
+
+    def _as_one(self, lower: t.Sequence[str]) -> str:
+        """Directories as one, of a file system of its own; overlayfs takes two at least."""
+        return self._attached(super()._merge([*lower, self._folder("empty")]), "below")
 
     def _execute(self, pid: int, listen: int, say: int) -> None:
         try:
