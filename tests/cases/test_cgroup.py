@@ -317,6 +317,14 @@ def test_groups_inside_each_other() -> None:
     assert not os.path.exists(f"{groups.place('pids').mount_point}{groups.BASE}")
 
 
+def test_controllers_that_come_along() -> None:
+    """In version 1, of a hierarchy that has several, and the one by which groups are frozen: they are no difference."""
+    there = [each for each in ("pids", "cpu") if groups.place(each).version]
+    for number in range(len(there)):
+        laws.four_steps("cgroup", {**BASE, "controllers": there[: number + 1]})
+    laws.remove("cgroup", BASE)
+
+
 def test_group_with_processes_cannot_give_controllers(sleeper: int) -> None:
     """Of version 2: known before anything is touched."""
     files = {"hugetlb": "hugetlb.2MB.max", "memory": "memory.max"}

@@ -154,6 +154,8 @@ class Cgroup(Resource):
         self.origins: dict[int, list[str]] = {}
         #: What this run did to give the group more controllers.
         self.joined: list[Joined] = []
+        #: In a rollback, the controllers that were to be given.
+        self.given_up: tuple[str, ...] = ()
 
     def _raw_controllers(self) -> set[str]:
         """Controllers that raw settings need."""
@@ -201,16 +203,8 @@ class Cgroup(Resource):
         return {name: value for name, value in state.items() if value is not None}
 
     def _named_controllers(self) -> list[str]:
-        """Those that the task names, and in a rollback those that the group has joined since."""
-        there = set(self.group.controllers())
-        joined = {name for each in self.joined for name in self._controllers_of(each)}
-        return sorted(there & {*self.wanted.get("controllers", ()), *joined})
-
-    def _controllers_of(self, joined: Joined) -> tuple[str, ...]:
-        if joined.controller:
-            return (joined.controller,)
-        hierarchies = (each for each in self.group.hierarchies if self.group.directory(each) == joined.path)
-        return next((each.controllers for each in hierarchies if each.version == 1), ())
+        """Those that the task names; in version 1 others come along, of the same hierarchy and with every group."""
+        return sorted({*self.group.controllers()} & {*self.wanted.get("controllers", ()), *self.given_up})
 
     def _read_file(self, name: str) -> t.Any:
         try:
@@ -363,6 +357,7 @@ class Cgroup(Resource):
         """The group as it was, with the processes elsewhere that were elsewhere."""
         resource = t.cast("Cgroup", super().prior(before))
         resource.origins, resource.joined = self.origins, self.joined
+        resource.given_up = tuple(self.wanted.get("controllers", ()))
         return resource
 
     def shown(self) -> State:
