@@ -16,6 +16,7 @@ import typing as t
 
 import pytest
 from support import site, world
+from support.abilities import need
 
 DIRECTORY = "/run/nsfleet/code"
 #: A file that every task needs.
@@ -27,6 +28,7 @@ STRANGE = "this code is not ours"
 @pytest.fixture
 def play(tmp_path: pathlib.Path) -> t.Callable[..., str]:
     """Run module netns for the namespace ``case``, with options of the task and of ansible-playbook."""
+    need("ansible-playbook")
 
     def run(options: dict[str, t.Any], *more: str) -> str:
         task = {"nsfleet.linux.netns": {"name": "case", **options}}

@@ -11,6 +11,7 @@ import typing as t
 
 import pytest
 from support import oci, world
+from support.abilities import need
 from support.oci import Spec, described, refusal, running
 
 MAPPED = [{"containerID": 0, "hostID": 200000, "size": 65536}]
@@ -60,6 +61,7 @@ SEEN = {
 
 @pytest.mark.parametrize("mapped", [False, True], ids=["", "user namespace"])
 def test_nodes(mapped: bool) -> None:
+    need("idmapped mounts" if mapped else "")
     spec = described(devices=DEVICES)
     with running(in_user_namespace(spec) if mapped else spec) as container:
         for path, (mode, numbers, owner) in SEEN.items():

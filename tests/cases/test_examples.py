@@ -18,6 +18,7 @@ import typing as t
 import pytest
 import yaml
 from support import laws, site, world
+from support.abilities import need
 
 Task = dict[str, t.Any]
 
@@ -142,6 +143,7 @@ def given(module: str) -> t.Iterator[None]:
 @pytest.mark.parametrize("module", MODULES)
 def test_examples(module: str, given: None, tmp_path: t.Any) -> None:
     del given
+    need("ansible-playbook")
     tasks = examples(module)
     before = world.snapshot()
     play(tmp_path / "check.yml", tasks, "--check")

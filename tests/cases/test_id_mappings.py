@@ -31,7 +31,7 @@ def source(clean_host: None) -> t.Iterator[None]:
     os.makedirs(SOURCE)
     for folder in (SOURCE, BELOW):
         os.makedirs(folder, exist_ok=True)
-        world.sh(f"mount -t tmpfs -o mode=755 source {folder}")
+        oci.mount_empty(folder)
         for owner in OWNERS:
             world.sh(f"touch {folder}/{owner} && chown {owner}:{owner} {folder}/{owner}")
     yield
@@ -73,6 +73,7 @@ MANY = ranges((0, 200000, 10), (10, 300000, 990), (1000, 400000, 1), (1001, 5000
 
 
 def test_many_ranges_of_users_and_others_of_groups() -> None:
+    need("idmapped mounts")
     groups = ranges((0, 210000, 2000), (70000, 310000, 1))
     with running(in_user_namespace(MANY, groups)) as container:
         for kind, mappings in (("uid", MANY), ("gid", groups)):
@@ -91,6 +92,7 @@ def test_many_ranges_of_users_and_others_of_groups() -> None:
 
 
 def test_payload_of_a_mapped_user() -> None:
+    need("idmapped mounts")
     spec = in_user_namespace(MANY, MANY)
     spec["process"]["user"] = {"uid": 1001, "gid": 5, "additionalGids": [1000]}
     with running(spec) as container:
@@ -130,6 +132,7 @@ def other_namespace() -> t.Iterator[int]:
 
 def test_user_namespace_of_others_with_what_it_maps() -> None:
     """Its mappings are not in the description; owners of devices and of what the payload writes to come from it."""
+    need("idmapped mounts")
     with other_namespace() as pid:
         path = f"/proc/{pid}/ns/user"
         spec = described(bind("ridmap"), namespaces=[{"type": "user", "path": path}])

@@ -11,6 +11,7 @@ import typing as t
 import pytest
 from ansible_collections.nsfleet.linux.plugins.module_utils._kernel import mount_api, overlay
 from support import oci, world
+from support.abilities import need
 from support.oci import described, refusal, running
 
 LAYERS, MERGED = "/srv/layers", "/srv/merged"
@@ -40,12 +41,12 @@ def layers(clean_host: None) -> t.Iterator[list[str]]:
     del clean_host
     for path in (oci.ROOT, MERGED, LAYERS):
         os.makedirs(path)
-    world.sh(f"mount -t tmpfs -o mode=755 layers {LAYERS}")
+    oci.mount_empty(LAYERS)
     for number, command in enumerate(CHANGES):
         os.mkdir(f"{LAYERS}/{number}")
         world.sh(f"cd {LAYERS}/{number} && {{ {command}; }}")
     yield [f"{LAYERS}/{number}" for number in reversed(range(len(CHANGES)))]
-    world.sh(f"umount {LAYERS}; rmdir {LAYERS} {MERGED} {oci.ROOT}")
+    world.sh(f"umount {LAYERS} && rm -r {LAYERS}; rmdir {MERGED} {oci.ROOT}")
 
 
 @pytest.fixture
@@ -78,6 +79,7 @@ def test_a_container_sees_what_mount_shows(layers: list[str], merged: str, where
 
 
 def test_owners_of_layers_are_mapped(layers: list[str]) -> None:
+    need("idmapped mounts")
     ranges = [{"containerID": 0, "hostID": 100000, "size": 1000}]
     spec = layered(layers, "disk", namespaces=[{"type": "user"}], uidMappings=ranges, gidMappings=ranges)
     spec["annotations"]["nsfleet.linux/idmap"] = "true"

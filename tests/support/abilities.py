@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import os
 import subprocess
+import sys
 
 import pytest
 from support import groups
@@ -31,7 +32,10 @@ PROBES = {
     "podman": "command -v podman conmon",
     "containerd": "command -v containerd ctr",
     "a limit of learned addresses of bridges": "printf '6.7\\n%s\\n' \"$(uname -r)\" | sort -VC",
+    "ansible-playbook": f"test -x {os.path.dirname(sys.executable)}/ansible-playbook",
 }
+#: What a host has that the tests are installed on, and no virtual machine.
+AT_HOME = frozenset({"ansible-playbook"})
 
 #: Where a test is skipped, this tells that it is run in a virtual machine (tests/hosts/cases.py).
 ELSEWHERE = "the test hosts have it (make test-hosts)"
@@ -48,4 +52,5 @@ def has(ability: str) -> bool:
 def need(ability: str) -> None:
     """Skip the test where the host truly lacks something, and say what."""
     if ability and not has(ability):
-        pytest.skip(f"this host ({os.uname().release}) lacks {ability}; {ELSEWHERE}")
+        where = "make cases runs it where it is" if ability in AT_HOME else ELSEWHERE
+        pytest.skip(f"this host ({os.uname().release}) lacks {ability}; {where}")
