@@ -20,6 +20,7 @@ import typing as t
 
 from .._cgroup import systemd
 from .._cgroup.group import Group
+from .._cgroup.hierarchy import Host, detect
 from .._kernel import netns
 from .._kernel.sysctl import namespace_of
 from .._model.errors import InvalidOptions, KernelError, Missing, NsfleetError, OptionError
@@ -112,6 +113,11 @@ class Container(Passing):
     def domain(self) -> str:  # type: ignore[override]
         """Containers do not wait for each other."""
         return os.path.join("containers", self.name)
+
+    @functools.cached_property
+    def host(self) -> Host:
+        """Its control group hierarchies, which are found out once in a run."""
+        return detect()
 
     # --- what is wanted ----------------------------------------------------------
 
@@ -343,7 +349,7 @@ class Container(Passing):
                 return {**state, **container_live.read_limits(bundle.spec)}, known
             try:
                 container_live.correct(state, known.first.pid, bundle.spec)
-                return {**state, **limits.read(groups.of(bundle.spec), self._limits(), self.applied)}, known
+                return {**state, **limits.read(groups.of(bundle.spec, self.host), self._limits(), self.applied)}, known
             except OSError as error:
                 failed = error
                 time.sleep(0.02)
@@ -379,7 +385,7 @@ class Container(Passing):
         yield from self._missing_files()
         yield from self._missing_namespaces()
         yield from self._cannot_filter()
-        group = Group(self._group_name())
+        group = Group(self._group_name(), self.host)
         yield from self._group_of_others(group)
         yield from self._limit_obstacles(group)
 
@@ -539,7 +545,7 @@ class Container(Passing):
     def _start(self) -> None:
         from .._runtime import lifecycle
 
-        lifecycle.start(self.bundle)
+        lifecycle.start(self.bundle, self.host)
         self._started = True
 
     def _stop(self) -> None:
@@ -624,7 +630,7 @@ class Container(Passing):
         """Control groups on the way to its own."""
         described = self.described or not self.observed.exists
         name = self._group_name() if described else self.observed.handle[0].spec["linux"]["cgroupsPath"]
-        return {"groups": groups.dispensable(name), "group": name}
+        return {"groups": groups.dispensable(name, self.host), "group": name}
 
     def tidy(self, footprint: State) -> None:
         """Drafts of its bundle, its state and the runtime's archive; control groups that nobody needs."""

@@ -227,12 +227,12 @@ def update(spec: Spec, changes: resources.Resources) -> None:
     linux["resources"] = merged
 
 
-def dispensable(name: str) -> list[str]:
+def dispensable(name: str, host: Host) -> list[str]:
     """Directories that are there for a container's sake only, or will be.
 
     :param name: of its group.
     """
-    return sorted({path for group in (Group(name), Group(_MONITORS)) for path in group.dispensable()})
+    return sorted({path for group in (Group(name, host), Group(_MONITORS, host)) for path in group.dispensable()})
 
 
 def remove_unused(paths: t.Iterable[str], everything: bool) -> None:
@@ -291,9 +291,12 @@ def remove_draft(name: str) -> None:
         group.remove()
 
 
-def monitors() -> Group:
-    """The group of the monitors, which are not to be in those of their callers, whose end or limits are not theirs."""
-    group = Group(_MONITORS)
+def monitors(host: Host | None = None) -> Group:
+    """The group of the monitors, which are not to be in those of their callers, whose end or limits are not theirs.
+
+    :param host: its hierarchies; found out if not given.
+    """
+    group = Group(_MONITORS, host)
     group.create({name for name in ("cpu", "memory", "pids") if name in group.host.controllers()})
     return group
 

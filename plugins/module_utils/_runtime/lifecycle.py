@@ -10,6 +10,7 @@ import contextlib
 import os
 import signal
 import time
+import typing as t
 
 from .._kernel import files, process
 from .._model.errors import NsfleetError
@@ -18,19 +19,23 @@ from .bundle import SHARED, Bundle, any_left
 from .signals import signal_number
 from .spec import annotation
 
+if t.TYPE_CHECKING:
+    from .._cgroup.hierarchy import Host
+
 #: Seconds that a killed process may take to be gone.
 _AFTER_KILL = 30.0
 
 
-def start(bundle: Bundle) -> None:
+def start(bundle: Bundle, host: Host | None = None) -> None:
     """Start a container that does not run, with a monitor of its own; returns when its payload was executed.
 
+    :param host: control group hierarchies; found out if not given.
     :raises NsfleetError: it could not be started; nothing of it runs.
     """
     from . import monitor
 
     state.allow_to_run(bundle.name)
-    monitor.launch(bundle)
+    monitor.launch(bundle, host)
 
 
 def supervise(bundle: Bundle) -> None:

@@ -29,6 +29,10 @@ from .spec import Told, annotation, told
 
 if t.TYPE_CHECKING:
     from .._cgroup.group import Group, Place
+    from .._cgroup.hierarchy import Host
+
+    #: What a monitor does first, with the pipe by which it says that it is done.
+    _Work = t.Callable[[Bundle, int], None]
 
 #: Seconds before the first restart; each further one doubles it, up to the longest.
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 60.0
@@ -36,16 +40,17 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 60.0
 _WELL = 10.0
 
 
-def launch(bundle: Bundle) -> None:
+def launch(bundle: Bundle, host: Host | None = None) -> None:
     """Start a container under a new monitor.
 
+    :param host: control group hierarchies; found out if not given.
     :raises NsfleetError: it could not be started.
     """
     import importlib
 
     # Before the fork: whoever starts many containers imports once what each of their monitors needs.
     importlib.import_module(f"{__package__}.launch")
-    _fork(bundle, _start_and_stay)
+    _fork(bundle, lambda bundle, writing: _start_and_stay(bundle, writing, host), host)
 
 
 def take_over(bundle: Bundle) -> None:
@@ -53,11 +58,11 @@ def take_over(bundle: Bundle) -> None:
     _fork(bundle, _stay)
 
 
-def _fork(bundle: Bundle, run: t.Callable[[Bundle, int], None]) -> None:
+def _fork(bundle: Bundle, run: _Work, host: Host | None = None) -> None:
     """Become two; the child is the monitor, and says by a pipe when the container runs, or why not."""
     from .archive import install
 
-    archive, group = install(), groups.monitors()
+    archive, group = install(), groups.monitors(host)
     reading, writing = os.pipe()
 
     def be_monitor(places: t.Iterable[Place]) -> t.NoReturn:
@@ -98,9 +103,7 @@ def _fork_into(group: Group, be_child: t.Callable[[t.Iterable[Place]], t.NoRetur
             be_child(group.places)
 
 
-def _be_monitor(
-    bundle: Bundle, writing: int, run: t.Callable[[Bundle, int], None], archive: str, enter: t.Callable[[], object]
-) -> t.NoReturn:
+def _be_monitor(bundle: Bundle, writing: int, run: _Work, archive: str, enter: t.Callable[[], object]) -> t.NoReturn:
     try:
         enter()
         _leave(bundle)
@@ -138,8 +141,8 @@ def _leave(bundle: Bundle) -> None:
     process.keep_descriptors(3)
 
 
-def _start_and_stay(bundle: Bundle, writing: int) -> None:
-    _start(bundle, 0)
+def _start_and_stay(bundle: Bundle, writing: int, host: Host | None) -> None:
+    _start(bundle, 0, host)
     _tell(writing, "running")
 
 
@@ -153,7 +156,7 @@ def _state(bundle: Bundle) -> Told:
     return told(bundle.spec, bundle.name, bundle.directory, "creating")
 
 
-def _start(bundle: Bundle, restarts: int) -> None:
+def _start(bundle: Bundle, restarts: int, host: Host | None = None) -> None:
     from .launch import Launch
 
     output = os.open(bundle.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
@@ -161,7 +164,7 @@ def _start(bundle: Bundle, restarts: int) -> None:
     known = state.State(monitor=me, boot=process.boot_id(), since=state.now(), restarts=restarts)
     state.save(bundle.name, known)
     try:
-        pid = Launch(bundle, groups.make(bundle.spec), (None, output, output), _state(bundle)).start()
+        pid = Launch(bundle, groups.make(bundle.spec, host), (None, output, output), _state(bundle)).start()
     except (NsfleetError, OSError) as error:
         groups.remove(bundle.spec)
         state.save(bundle.name, known._replace(error=str(error)))
