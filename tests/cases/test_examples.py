@@ -18,9 +18,10 @@ import re
 import typing as t
 
 import pytest
-import yaml
 from support import laws, shop, site, world
 from support.abilities import need
+
+yaml = pytest.importorskip("yaml", reason="there is no PyYAML, which comes with ansible-playbook")
 
 Task = dict[str, t.Any]
 
