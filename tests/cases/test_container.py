@@ -9,6 +9,7 @@ import errno
 import functools
 import glob
 import os
+import pathlib
 import shutil
 import signal
 import sys
@@ -21,7 +22,7 @@ from ansible_collections.nsfleet.linux.plugins.module_utils._kernel.syscall impo
 from ansible_collections.nsfleet.linux.plugins.module_utils._kernel.syscall import syscall
 from ansible_collections.nsfleet.linux.plugins.module_utils._resources.container import TABLE
 from ansible_collections.nsfleet.linux.plugins.module_utils._resources.container_fields import TALK
-from support import groups, laws, limits, world
+from support import groups, images, laws, limits, rooted, world
 from support.abilities import GROUPS_WITH, need
 from support.invoke import invoke
 from support.laws import Case
@@ -747,12 +748,26 @@ def test_run_to_its_end() -> None:
         assert not os.path.exists(BUNDLE)
 
 
+def test_image(tmp_path: pathlib.Path) -> None:
+    """Its layers are the root, and its command is what runs; more in ``test_container_image.py``."""
+    layout = images.layout(tmp_path / "layout", {"1": rooted.image("7")})
+    stored = {"name": "shop/web:1", "path": str(layout)}
+    laws.run("image", stored)
+    options = {"name": "case", "image": "shop/web:1", "mounts": [rooted.USR]}
+    done = laws.four_steps("container", options)
+    assert done["container"]["command"] == list(rooted.WAIT)
+    assert world.sh(f"cat /proc/{done['container']['pid']}/root/srv/version") == "7"
+    laws.remove("container", options)
+    laws.run("image", {**stored, "state": "absent"})
+
+
 def test_every_option_is_proved() -> None:
     laws.covered(
         TABLE,
         [*CASES, *limits.ROWS],
         {
             "name": test_containers_of_other_names_leave_each_other_alone,
+            "image": test_image,
             "namespaces.mount": test_mount_namespace_of_the_host,
             "cpuset_cpus_partition": test_partition_of_processors,
             "io_weight_device.device": test_weights_of_single_disks,

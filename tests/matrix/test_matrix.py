@@ -13,7 +13,7 @@ import subprocess
 
 import pytest
 import yaml
-from support import environments, interpreters, site, world
+from support import environments, images, interpreters, rooted, site, world
 from support.environments import CONTROLLERS, TARGETS, Environment
 
 HERE = pathlib.Path(__file__).parent
@@ -59,11 +59,14 @@ def test_the_smoke_run_has_every_module() -> None:
     assert run == {path.stem for path in MODULES.glob("*.py")}
 
 
-def changed(controller: Environment, target: Environment, *options: str) -> int:
-    """Run the playbook, and tell how many tasks changed something."""
+def changed(controller: Environment, target: Environment, layout: pathlib.Path, *options: str) -> int:
+    """Run the playbook, and tell how many tasks changed something.
+
+    :param layout: of an image.
+    """
     output = site.play(
         str(SMOKE),
-        {},
+        {"smoke_layout": str(layout)},
         *options,
         program=str(controller.bin / "ansible-playbook"),
         interpreter=str(target.bin / "python"),
@@ -73,19 +76,20 @@ def changed(controller: Environment, target: Environment, *options: str) -> int:
     return int(recap[1])
 
 
-def test_every_module(controller: Environment, target: Environment) -> None:
+def test_every_module(controller: Environment, target: Environment, tmp_path: pathlib.Path) -> None:
+    layout = images.layout(tmp_path / "layout", {"1": rooted.image()})
     # The first mounts /run/netns, which stays, as with ip-netns(8); nat wants a host that forwards.
     world.sh("ip netns add first && ip netns delete first && sysctl -qw net.ipv4.ip_forward=1")
     before = world.snapshot()
-    assert changed(controller, target, "--check", "--diff", "--tags", "make") == len(tasks("make"))
+    assert changed(controller, target, layout, "--check", "--diff", "--tags", "make") == len(tasks("make"))
     assert world.difference(before, world.snapshot()) == []
-    assert changed(controller, target, "--diff") == len(tasks("make"))
+    assert changed(controller, target, layout, "--diff") == len(tasks("make"))
     assert world.sh("ip netns exec smoke ip -o route show default").startswith("default via 10.2.0.1 dev eth0")
-    assert changed(controller, target, "--diff") == 0
-    assert changed(controller, target, "--check", "--diff") == 0
-    assert changed(controller, target, "--diff", "--tags", "remove") == len(tasks("remove"))
+    assert changed(controller, target, layout, "--diff") == 0
+    assert changed(controller, target, layout, "--check", "--diff") == 0
+    assert changed(controller, target, layout, "--diff", "--tags", "remove") == len(tasks("remove"))
     assert world.difference(before, world.snapshot()) == []
-    assert changed(controller, target, "--diff", "--tags", "remove") == 0
+    assert changed(controller, target, layout, "--diff", "--tags", "remove") == 0
 
 
 def imports(path: pathlib.Path) -> set[str]:

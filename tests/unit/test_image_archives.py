@@ -156,7 +156,8 @@ def by_tarfile(data: bytes) -> list[tuple[Entry, bytes]]:
             device = os.makedev(info.devmajor, info.devminor) if kind in (stat.S_IFCHR, stat.S_IFBLK) else 0
             xattrs = {key[len("SCHILY.xattr.") :]: os.fsencode(value) for key, value in info.pax_headers.items()
                       if key.startswith("SCHILY.xattr.")}  # fmt: skip
-            found.append((Entry(info.name, kind, info.mode, info.uid, info.gid, len(content), round(info.mtime) * 10**9,
+            name = info.name.rstrip("/")  # which Python 3.9 leaves at a long name
+            found.append((Entry(name, kind, info.mode, info.uid, info.gid, len(content), round(info.mtime) * 10**9,
                                 info.linkname, device, xattrs), content))  # fmt: skip
     return found
 
