@@ -102,7 +102,7 @@ class Container(Passing):
         self._profile: Spec | None = None
         self._profile_problem: Exception | None = None
         #: Whether the task describes the container. With neither it only says whether it is to run.
-        self.described = bool({"command", "image"} & set(self.given)) and not self.absent
+        self.described = bool("command" in self.given or self.given.get("image")) and not self.absent
         if self.described:
             self._complete()
         if not self.absent:
@@ -124,7 +124,7 @@ class Container(Passing):
     def _complete(self) -> None:
         """A container is described as a whole: what the task leaves out has its default."""
         wanted = self.wanted
-        if "image" in wanted:
+        if wanted.get("image"):
             self._take_image(wanted["image"])
         spec = self._empty_spec()
         for field in FIELDS:
@@ -212,7 +212,7 @@ class Container(Passing):
     def _check_namespaces(self) -> t.Iterator[OptionError]:
         spaces = self.wanted["namespaces"]
         if spaces["mount"] == "private":
-            if self.options.get("rootfs") is None and self.options.get("image") is None:
+            if self.options.get("rootfs") is None and not self.options.get("image"):
                 yield OptionError("rootfs", "expected the directory of the root file system, or an image")
         else:
             for option in _NEEDS_PRIVATE_MOUNTS:

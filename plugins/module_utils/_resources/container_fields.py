@@ -215,6 +215,9 @@ def _mode(value: str) -> str:
 
 
 def _image(value: str) -> str:
+    """A name of an image, or empty for none."""
+    if not value:
+        return ""
     from .._image.reference import reference
 
     return reference(value)
