@@ -272,3 +272,17 @@ def test_the_journal_is_there_while_objects_change(monkeypatch: pytest.MonkeyPat
         here.run({"name": "one", "size": 11})
         assert [intent["key"] for intent in seen[0]] == ["one"]
         assert not os.path.exists(f"{here.root}/imaginary/thing.journal")
+
+
+def test_a_draft_is_nobody_s_when_its_process_has_ended(tmp_path: pathlib.Path) -> None:
+    """Also while nobody has waited for that process, as when it was killed a moment ago."""
+    pid = os.fork()
+    if pid == 0:
+        os._exit(0)
+    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+    mine, dead = tmp_path / f".state.{os.getpid()}.new", tmp_path / f".state.{pid}.new"
+    for path in (mine, dead):
+        path.touch()
+    files.sweep(str(tmp_path))
+    os.waitpid(pid, 0)
+    assert os.listdir(tmp_path) == [mine.name]

@@ -52,13 +52,22 @@ def write_with_directory(path: str, content: str | bytes, mode: int = 0o600) -> 
 
 
 def drafts(directory: str) -> list[str]:
-    """Paths of drafts of :func:`write_whole` whose process was killed before they became the file."""
+    """Paths of drafts of :func:`write_whole` whose process was killed before they became the file.
+
+    One that nobody has waited for yet is dead all the same.
+    """
     words = ((name, name.split(".")) for name in list_directory(directory))
     return [
         os.path.join(directory, name)
         for name, parts in words
-        if parts[0] == "" and parts[-1] == "new" and not os.path.exists(f"/proc/{parts[-2]}")
+        if parts[0] == "" and parts[-1] == "new" and _has_ended(parts[-2])
     ]
+
+
+def _has_ended(pid: str) -> bool:
+    from .process import start_time  # there are hardly ever drafts
+
+    return not pid.isdigit() or start_time(int(pid)) is None
 
 
 def sweep(directory: str) -> None:
