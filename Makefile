@@ -20,8 +20,8 @@ LINT   := lint-ruff lint-format lint-mypy lint-ansible lint-yaml lint-shell lint
 LONGEST := case-examples case-container
 SUITES := sanity matrix-small $(LONGEST) lint unit $(filter-out $(LONGEST),$(EACH_CASE))
 SITES  := hosts-small $(EACH_SITE)
-#: How many of them: as many as there are processors on the smallest machine that runs them.
-AT_ONCE := --keep-going --jobs=2 --output-sync=target
+#: How many of them: one more than there are processors on the smallest machine, since each waits now and then.
+AT_ONCE := --keep-going --jobs=3 --output-sync=target
 #: Debian packages that the tests need.
 PACKAGES := apache2-utils bubblewrap busybox bzip2 conmon conntrack containerd crun curl docker-registry e2fsprogs ethtool git iproute2 iptables \
             iputils-ping lz4 mmdebstrap netavark nftables openssh-client openssl podman procps python3-venv qemu-system-x86 qemu-utils runc \
