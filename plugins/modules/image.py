@@ -123,8 +123,8 @@ options:
     type: str
   verify:
     description:
-      - Read all that the store and O(layout) have of the image, and fetch again what is not what it was. Without it, only that all is
-        there is looked at.
+      - Read all that the store and O(layout) have of the image, and fetch or write again what is not what it was.
+        Without it, only that all is there is looked at.
     type: bool
     default: false
   username:

@@ -162,18 +162,14 @@ def test_a_container_that_runs_is_refused_unless_it_is_frozen() -> None:
     laws.run("container", {"name": "case", "state": "started"})
     laws.refused("image", options, "container: case runs", "stop it (state: stopped) or freeze it first")
     laws.refused("image", {**options, "state": "latest"}, "container: case runs")
-    (group,) = world.sh(
-        "find /sys/fs/cgroup -type d -path '*nsfleet*/case' -exec test -e '{}/freezer.state' ';' -print "
-        "-o -type d -path '*nsfleet*/case' -exec test -e '{}/cgroup.freeze' ';' -print"
-    ).split()[:1]
-    file, words = ("freezer.state", ("FROZEN", "THAWED"))
-    if not os.path.exists(f"{group}/{file}"):
-        file, words = ("cgroup.freeze", ("1", "0"))
-    world.sh(f"echo {words[0]} >{group}/{file}")
+    pid = int(world.sh("pgrep -of '^sleep 31536000'"))
+    file = world.limit_file(pid, "freezer", "freezer.state", "cgroup.freeze")
+    frozen, thawed = ("FROZEN", "THAWED") if file.endswith("freezer.state") else ("1", "0")
+    world.sh(f"echo {frozen} >{file}")
     try:
         laws.four_steps("image", options)
     finally:
-        world.sh(f"echo {words[1]} >{group}/{file}")
+        world.sh(f"echo {thawed} >{file}")
     laws.settled("image", options)
     gone()
 
@@ -206,7 +202,8 @@ def test_an_image_is_pushed(tree: pathlib.Path, tmp_path: pathlib.Path) -> None:
     login = ("--creds", f"{USER}:{PASSWORD}", "--cert-dir", str(tmp_path / "trusted"))
     with registry.docker_registry(tmp_path / "registry", tls, login=True) as host:
         access = {"username": USER, "password": PASSWORD, "ca_file": str(tls / "authority.pem")}
-        base = {"name": f"{host}/shop/made:1", "rootfs": str(tree), "push": True, "state": "latest", **access}
+        here = {"rootfs": str(tree), "push": True, "state": "latest"}
+        base: dict[str, t.Any] = {"name": f"{host}/shop/made:1", **here, **access}
         done = laws.four_steps("image", base)
         assert digest(f"docker://{base['name']}", *login) == done["image"]["digest"]
         registry.skopeo("copy", "--src-creds", f"{USER}:{PASSWORD}", "--src-cert-dir", str(tmp_path / "trusted"),
@@ -251,6 +248,21 @@ def test_a_layout_is_repaired(tree: pathlib.Path, tmp_path: pathlib.Path, damage
     gone()
 
 
+BLOB = f"$(ls -S {STORE}/blobs/* | tail -1)"
+
+
+@pytest.mark.parametrize("damage", [f"rm {BLOB}", f"printf x | dd of={BLOB} bs=1 seek=5 conv=notrunc 2>/dev/null"])
+def test_what_the_store_lacks_is_made_again(tree: pathlib.Path, tmp_path: pathlib.Path, damage: str) -> None:
+    options = {"name": NAME, "rootfs": str(tree), "verify": True, "layout": str(tmp_path / "layout")}
+    first = laws.run("image", options)["image"]["digest"]
+    assert laws.repaired("image", options, damage)["image"]["digest"] == first
+    shutil.rmtree(tree)
+    damage_there = f"printf x | dd of=$(ls -S {tmp_path}/layout/blobs/sha256/* | head -1) bs=1 conv=notrunc 2>/dev/null"
+    laws.repaired("image", options, damage_there)
+    assert "what it comes from is not there" in str(laws.run("image", {**options, "state": "latest"})["warnings"])
+    gone()
+
+
 def test_other_images_of_a_layout_stay(tree: pathlib.Path, tmp_path: pathlib.Path) -> None:
     need("skopeo")
     place = images.layout(tmp_path / "layout", {"1": image()})
@@ -276,6 +288,9 @@ def test_a_failed_run_leaves_nothing(
     laws.failing(monkeypatch)
     assert "Everything was put back as it was" in invoke("image", options)["msg"]
     assert (place / "index.json").read_text() == index
+    other = tmp_path / "other"
+    assert "Everything was put back as it was" in invoke("image", {**options, "layout": str(other)})["msg"]
+    assert not other.exists()
     monkeypatch.undo()
     laws.four_steps("image", options)
     gone()
@@ -328,12 +343,11 @@ def test_what_is_not_there(tree: pathlib.Path, tmp_path: pathlib.Path) -> None:
     assert not os.path.exists(STORE)
 
 
-def test_a_container_without_files_of_its_own(tree: pathlib.Path) -> None:
+def test_a_container_without_files_of_its_own() -> None:
     rootless = {"name": "case", "rootfs": "/", "overlay": "tmpfs", "command": ["/bin/sleep", "1000"]}
     laws.run("container", {**rootless, "state": "present"})
     laws.refused("image", {"name": NAME, "container": "case"}, "container: expected one with overlay: disk")
     laws.run("container", {"name": "case", "state": "absent"})
-    del tree
 
 
 def test_every_option_is_proved() -> None:

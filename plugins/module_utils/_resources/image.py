@@ -13,7 +13,6 @@ import contextlib
 import os
 import typing as t
 
-from .._image import layout
 from .._image.catalog import Stored
 from .._image.errors import ImageError
 from .._image.reference import Reference, reference
@@ -161,6 +160,8 @@ class Image(Resource):
             mirrors = [Mirror.parse(each["location"], _access(each)) for each in self._mirrors]
             yield Registry(self.reference, _access(self.given), mirrors)
             return
+        from .._image import layout
+
         with self.store.using(), layout.opened(self.given["path"], self.store.root) as source:
             yield source
 
@@ -175,9 +176,10 @@ class Image(Resource):
     def observe(self, last: State) -> Observation:
         """Look into the store, and with state ``latest`` ask where the image comes from what the name means there."""
         del last
-        if self.options.get("state") == "latest" and "resolved" not in self.wanted and not self._lacking():
-            self.wanted["resolved"] = self._newest()
-        index = layout.index_of(self.given["layout"]) if self._has_layout else ""
+        if self.options.get("state") == "latest" and "resolved" not in self.wanted and not self._missing_files():
+            newest = self._newest()
+            self.wanted.update({"resolved": newest} if newest else {})
+        index = self._index_of_layout()
         stored = self.store.find(self.reference)
         if stored is None:  # a name may lead to what is not there, or not all of it
             named = self.store.named(self.reference)
@@ -187,17 +189,18 @@ class Image(Resource):
         return Observation(state, True, {"digest": stored.digest}, stored, {"digest": stored.digest, "index": index})
 
     def _newest(self) -> str:
-        """What the name means by now where the image comes from.
+        """What the name means by now where the image comes from; empty if that is not there.
 
         :raises InvalidOptions: it cannot be made as the host is.
         """
         if self._made is None:
             with self._source() as source:
                 return source.resolve(self.reference).digest
-        obstacles = [each for each in self._made.obstacles() if isinstance(each, OptionError)]
-        if obstacles:
-            raise InvalidOptions(obstacles)
-        return self._made.digest()
+        obstacles = self._made.obstacles()
+        refused = [each for each in obstacles if isinstance(each, OptionError)]
+        if refused:
+            raise InvalidOptions(refused)
+        return "" if obstacles else self._made.digest()
 
     def _goal(self, stored: Stored) -> str:
         """Digest of the manifest that others are to have."""
@@ -206,15 +209,21 @@ class Image(Resource):
     def _delivered(self, digest: str) -> State:
         """Which of those that are to have an image have it."""
         found: State = {}
+        if self.absent:
+            return found
         if "push" in self.given:
             found["push"] = bool(self.given["push"]) and self._pushed() == digest
-        if self._has_layout and self._held() == digest:
+        if "layout" in self.given and self._held() == digest:
             found["layout"] = self.given["layout"]
         return found
 
-    @property
-    def _has_layout(self) -> bool:
-        return "layout" in self.given and not self.absent
+    def _index_of_layout(self) -> str:
+        """What the layout has now, by which it is put back."""
+        if "layout" not in self.given or self.absent:
+            return ""
+        from .._image import layout
+
+        return layout.index_of(self.given["layout"])
 
     def _pushed(self) -> str:
         """Digest that the registry has by the name; empty for none."""
@@ -230,6 +239,8 @@ class Image(Resource):
 
     def _held(self) -> str:
         """Digest of the image that the layout has by the name; empty for none."""
+        from .._image import layout
+
         try:
             return layout.held(self.given["layout"], self.reference, self.given["verify"])
         except ImageError as error:
@@ -249,7 +260,7 @@ class Image(Resource):
 
     def preflight(self, steps: t.Sequence[Step]) -> t.Iterable[Exception]:
         """Files that options name, and what the image is made of."""
-        return () if self.absent or self._restored else [*self._lacking(), *self._obstacles(steps)]
+        return () if self.absent or self._restored else [*self._missing_files(), *self._obstacles(steps)]
 
     def _obstacles(self, steps: t.Sequence[Step]) -> t.Iterator[Exception]:
         """What cannot be written, or not be read as it is."""
@@ -257,12 +268,7 @@ class Image(Resource):
         if os.path.lexists(place) and not os.path.isdir(place):
             yield OptionError("layout", f"expected a directory, and {place} is none")
         if self._made is not None and _is_taken_anew(change.path[0] for step in steps for change in step.changes):
-            yield from (each for each in self._made.obstacles() if isinstance(each, OptionError))
-
-    def _lacking(self) -> list[Exception]:
-        """What is not there and is read."""
-        made = self._made.obstacles() if self._made is not None else []
-        return [*self._missing_files(), *(each for each in made if isinstance(each, Missing))]
+            yield from self._made.obstacles()
 
     def _missing_files(self) -> list[Exception]:
         given = {
@@ -274,10 +280,12 @@ class Image(Resource):
         return [Missing(f"{option}: there is no {path}") for option, path in there]
 
     def advice(self) -> t.Iterable[str]:
-        """That it is for other machines, where nobody said which it is to be for."""
+        """That it is for other machines, where nobody said which it is to be for; that nobody knows the latest one."""
         from .._image.manifest import Platform
 
         stored, here = self.observed.handle, Platform.here()
+        if stored is not None and self.options.get("state") == "latest" and "resolved" not in self.wanted:
+            yield f"image {self.key} is as it was, since what it comes from is not there"
         if stored is not None and not self.absent and "platform" not in self.given:
             there = stored.config.platform
             if there[:2] != here[:2]:
@@ -292,7 +300,7 @@ class Image(Resource):
     def change(self, changes: t.Sequence[Change]) -> list[Step]:
         """Whatever is to be another one, one pull does it; what only others lack, they get from the store."""
         anew = _is_taken_anew(change.path[0] for change in changes)
-        return [self.step("set", changes, self._pull if anew else self._deliver)]
+        return [self.step("set", changes, self._pull if anew or self._restored else self._deliver)]
 
     def write(self, change: Change) -> None:
         """Pull it anew."""
@@ -300,13 +308,14 @@ class Image(Resource):
         self._pull()
 
     def _pull(self) -> None:
-        stored = self.observed.handle
         if self._restored:
+            self._put_back()
             self.store.name(self._restored, self.reference)
-        else:
-            if stored is not None and self.given["verify"]:
-                self.store.drop(self.store.damaged(stored.digest))
-            self._take()
+            return
+        stored = self.observed.handle
+        if stored is not None and self.given["verify"]:
+            self.store.drop(self.store.damaged(stored.digest))
+        self._take()
         self._deliver()
 
     def _take(self) -> None:
@@ -318,24 +327,29 @@ class Image(Resource):
             self.store.pull(source, self.reference, self._wanted_platform)
 
     def _deliver(self) -> None:
-        """Give it to those that are to have it, or take it back from where that can be done."""
-        if self._index is not None:
-            layout.put_back(self.given["layout"], self._index, self.store, self.reference)
-            return
+        """Give it to those that are to have it."""
         if self.given.get("push"):
             from .._image.push import push
 
             push(self.store, self.reference, self.reference, _access(self.given))
         if "layout" in self.given:
+            from .._image import layout
+
             layout.save(self.store, self.reference, self.given["layout"])
+
+    def _put_back(self) -> None:
+        """Let the layout have what it had; what was pushed stays."""
+        if self._index is not None:
+            from .._image import layout
+
+            layout.put_back(self.given["layout"], self._index, self.store, self.reference)
 
     def delete(self) -> list[Step]:
         """Let the name lead nowhere."""
         return [Step(DELETE, self.target, (), self._delete)]
 
     def _delete(self) -> None:
-        if self._index is not None:
-            self._deliver()
+        self._put_back()
         self.store.remove(self.reference)
 
     def prior(self, before: Observation) -> Resource:

@@ -13,15 +13,12 @@ import os
 import typing as t
 
 from .._image.manifest import Config, Platform
-from .._image.pack import pack
 from .._image.source import Layer, assembled
 from .._image.store import Store, predicted_layer
 from .._model.errors import KernelError, Missing, OptionError
 from .._model.field import Field, State, Table
 from .._model.names import container_name
 from .._model.quantities import is_digits
-from .._runtime import groups
-from .._runtime import state as states
 from .._runtime.bundle import Bundle
 from .._runtime.spec import annotation, layer
 from .container_fields import FIELDS, MAPPINGS, absolute_path
@@ -124,6 +121,13 @@ class Made:
             return [Missing(f"container: there is no container {bundle.name}")]
         if annotation(bundle.spec, "overlay") != "disk":
             return [OptionError("container", f"expected one with overlay: disk; {bundle.name} keeps nothing on disk")]
+        return self._of_running(bundle)
+
+    def _of_running(self, bundle: Bundle) -> list[Exception]:
+        """A container that runs, or may be started again at any moment, and is not frozen."""
+        from .._runtime import groups
+        from .._runtime import state as states
+
         known = states.load(bundle.name)
         if (known.running or known.supervised) and not groups.of(bundle.spec).frozen_by():
             problem = f"{bundle.name} runs, and may write meanwhile; stop it (state: stopped) or freeze it first"
@@ -141,6 +145,8 @@ class Made:
 
         :param add: makes a layer of what writes an archive.
         """
+        from .._image.pack import pack
+
         below, config, tree, owner = self._beginning()
         try:
             fd = os.open(tree, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
