@@ -19,6 +19,9 @@ description:
   - Every digest and every size is checked before anything is used. Archives are unpacked by descriptors of their
     directories, so that nothing in them leads out of the layer.
   - A run that changes nothing looks at a few small files, and asks nobody, unless O(state=latest).
+  - An image can be made here as well, of a directory or of what a container has written. The same files and the same
+    configuration are the same image, with the same digest. So a root file system that was built once on one host is
+    brought to all others by O(push) and the digest.
   - Whenever the module changes something, it removes what neither a name nor a container needs any more.
 author:
   - The nsfleet.linux authors (@nsfleet)
@@ -41,22 +44,87 @@ options:
     default: present
     choices:
       present: The image. If it is there, nobody is asked whether the name means another one by now.
-      latest: The image that the name means now where it comes from, which is asked on every run.
-      absent: No such name. Its layers go with it, unless something else needs them.
+      latest: The image that the name means now where it comes from, which is asked on every run. With O(rootfs) and
+        O(container), all files are read on every run, and the image is made if it would be another one.
+      absent: No such name. Its layers go with it, unless something else needs them. What O(push) and O(layout) gave to
+        others stays there.
   path:
     description:
       - Directory or archive on the host that the image is taken from, instead of a registry. An OCI image layout, as
         C(skopeo copy ... oci:PATH) or C(oci-archive:PATH) writes it, or what C(docker save) writes, compressed or not.
     type: path
+  rootfs:
+    description:
+      - Directory on the host that the image is made of. It gets one layer with all that is in there. Nobody may write
+        to it meanwhile.
+      - O(path), O(rootfs) and O(container) exclude each other.
+    type: path
+  container:
+    description:
+      - Name of a container with O(nsfleet.linux.container#module:overlay=disk) that the image is made of. It gets the
+        layers of the container's image, if that has one, and what the container has written as one more layer. Owners
+        are those that the container sees.
+      - A container that runs is refused, unless it is frozen, since it may write meanwhile.
+    type: str
+  config:
+    description:
+      - How an image of O(rootfs) or O(container) is run. What is left out is as the container's image says it, or
+        empty.
+    type: dict
+    suboptions:
+      entrypoint:
+        description: The program that is started, and its first arguments.
+        type: list
+        elements: str
+      cmd:
+        description: The arguments that follow.
+        type: list
+        elements: str
+      env:
+        description: The environment. It takes the place of all that the container's image says.
+        type: dict
+      user:
+        description: The user, V(USER) or V(USER:GROUP), by name or number.
+        type: str
+      working_dir:
+        description: The directory that it starts in.
+        type: str
+      exposed_ports:
+        description: Ports that it listens on, V(PORT) or V(PORT/PROTOCOL).
+        type: list
+        elements: str
+      stop_signal:
+        description: The signal that it is stopped with.
+        type: str
+      volumes:
+        description: Directories that hold data.
+        type: list
+        elements: str
+      labels:
+        description: Labels. They take the place of all that the container's image has.
+        type: dict
+  push:
+    description:
+      - Whether the registry of O(name) has the image, too. It is asked on every run, by the same options as for
+        getting an image, and gets the image if it has none or another one by that name.
+      - Needs O(path), O(rootfs) or O(container). An image that was pushed stays there.
+    type: bool
+  layout:
+    description:
+      - Directory on the host that has the image, too, as an OCI image layout, in which it has the complete name. It is
+        made if it is not there; other images in it stay. What is missing in it is written again.
+      - Only one task at a time may write into the same directory.
+    type: path
   platform:
     description:
       - Which image of several is meant, V(OS/ARCHITECTURE) or V(OS/ARCHITECTURE/VARIANT).
       - By default the one for this host.
+      - With O(rootfs) and O(container) what the image is said to run on.
     type: str
   verify:
     description:
-      - Read all that the store has of the image, and fetch again what is not what it was. Without it, only that all is
-        there is looked at.
+      - Read all that the store and O(layout) have of the image, and fetch or write again what is not what it was.
+        Without it, only that all is there is looked at.
     type: bool
     default: false
   username:
@@ -153,6 +221,31 @@ EXAMPLES = r"""
     image: shop/web:1.4
     memory_max: 64M
     pids_max: 20
+
+- name: A root file system of this host as an image, for all others
+  nsfleet.linux.image:
+    name: registry.example/shop/base:1
+    rootfs: /srv/images/root
+    state: latest
+    config:
+      entrypoint: [/bin/busybox]
+      env:
+        PATH: /bin
+    push: true
+    username: "{{ registry_user }}"
+    password: "{{ registry_password }}"
+    ca_file: /srv/images/ca.pem
+
+- name: The service is at rest while its files are read
+  nsfleet.linux.container:
+    name: web
+    state: stopped
+
+- name: The service with all that it has written, as a directory to carry away
+  nsfleet.linux.image:
+    name: shop/web:tuned
+    container: web
+    layout: /srv/images/tuned
 
 - name: Look whether a disk has forgotten something
   nsfleet.linux.image:

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the nsfleet.linux authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the examples of images speak of: two registries, an archive, and an image that needs nothing of the host."""
+"""What the examples of images speak of: two registries, an archive and a tree, an image that needs no host."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from support.images import Image
 #: Variables of the examples.
 VARIABLES: t.Final = {"registry_user": registry.USER, "registry_password": registry.PASSWORD}
 _ARCHIVE, _AUTHORITY = pathlib.Path("/srv/images/web.tar"), pathlib.Path("/srv/images/ca.pem")
+_ROOT = pathlib.Path("/srv/images/root")
 _PROGRAM: t.Final = "/usr/bin/busybox"
 
 
@@ -42,6 +43,8 @@ def archived(place: pathlib.Path) -> t.Iterator[pathlib.Path]:
     layout = images.layout(place / "layout", {"1.4": web()})
     _ARCHIVE.parent.mkdir(parents=True)
     try:
+        (_ROOT / "bin").mkdir(parents=True)
+        shutil.copy(_PROGRAM, _ROOT / "bin/busybox")
         registry.skopeo("copy", f"oci:{layout}:1.4", f"oci-archive:{_ARCHIVE}:1.4")
         yield layout
     finally:

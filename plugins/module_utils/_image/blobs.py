@@ -86,7 +86,7 @@ class Blobs:
             try:
                 with open(draft, "xb") as file:
                     os.fchmod(file.fileno(), 0o600)
-                    out = _Measured(file)
+                    out = Measured(file)
                     fill(t.cast("t.BinaryIO", out))
                     file.flush()
                     os.fsync(file.fileno())
@@ -116,10 +116,13 @@ class Blobs:
         files.remove(self.path(digest))
 
 
-class _Measured:
-    """A file that is written to, with digest and size of what was written."""
+class Measured:
+    """What is written to a file, with digest and size of it.
 
-    def __init__(self, file: t.IO[bytes]) -> None:
+    :param file: ``None``: only those are wanted.
+    """
+
+    def __init__(self, file: t.IO[bytes] | None = None) -> None:
         import hashlib
 
         self._file, self._hash = file, hashlib.sha256()
@@ -134,7 +137,7 @@ class _Measured:
         """Write all of it."""
         self._hash.update(data)
         self.size += len(data)
-        return self._file.write(data)
+        return len(data) if self._file is None else self._file.write(data)
 
     def flush(self) -> None:
         """Nothing: the file is flushed in the end."""

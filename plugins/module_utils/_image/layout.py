@@ -196,6 +196,8 @@ def save(source: Source, reference: Reference, path: str) -> Descriptor:
         os.makedirs(os.path.join(path, "blobs/sha256"), exist_ok=True)
         blobs = Blobs(os.path.join(path, "blobs/sha256"))
         for each in parts(source, descriptor):
+            if not blobs.is_whole(each.digest):
+                blobs.drop(each.digest)
             blobs.fetch(source, each)
         named = {**descriptor.document(), "annotations": {_NAMES[-1]: str(reference)}}
         others = [each for each in _saved(path) if each.get("annotations", {}).get(_NAMES[-1]) != str(reference)]
@@ -205,6 +207,60 @@ def save(source: Source, reference: Reference, path: str) -> Descriptor:
     except OSError as error:
         raise KernelError(f"write the image layout {path}", error) from None
     return descriptor
+
+
+def held(path: str, reference: Reference, verify: bool = False) -> str:
+    """Digest of the image that a layout has by just this name; empty if it has none, or not all of it.
+
+    :param path: absolute path of a directory, which need not be there.
+    :param verify: read all blobs; else that they are as long as they should be is enough.
+    :raises ImageError: what is there is no layout.
+    """
+    named = [each for each in _saved(path) if each.get("annotations", {}).get(_NAMES[-1]) == str(reference)]
+    if len(named) != 1 or not os.path.exists(os.path.join(path, "oci-layout")):
+        return ""
+    descriptor = Descriptor(named[0]["mediaType"], named[0]["digest"], named[0]["size"])
+    blobs = Blobs(os.path.join(path, "blobs/sha256"))
+    try:
+        with opened(path, path) as source:
+            whole = all(_is_held(blobs, each, verify) for each in parts(source, descriptor))
+    except ImageError:
+        return ""
+    return descriptor.digest if whole else ""
+
+
+def _is_held(blobs: Blobs, descriptor: Descriptor, verify: bool) -> bool:
+    if verify:
+        return blobs.is_whole(descriptor.digest)
+    return blobs.has(descriptor.digest) and os.path.getsize(blobs.path(descriptor.digest)) == descriptor.size
+
+
+def index_of(path: str) -> str:
+    """The index of a layout, for :func:`put_back`; empty if there is none."""
+    return files.read_text(os.path.join(path, "index.json")) or ""
+
+
+def put_back(path: str, index: str, source: Source, reference: Reference) -> None:
+    """Let a layout have the images again that it had before :func:`save`.
+
+    :param index: what :func:`index_of` said before.
+    :param source: has the image that was saved.
+    :param reference: that image in the source.
+    :raises KernelError: the file system refused.
+    """
+    place = os.path.join(path, "index.json")
+    try:
+        if index:
+            files.write_whole(place, index)
+            return
+        blobs = Blobs(os.path.join(path, "blobs/sha256"))
+        for each in parts(source, source.resolve(reference)):
+            blobs.drop(each.digest)
+        files.remove(place)
+        files.remove(os.path.join(path, "oci-layout"))
+        files.remove_empty(blobs.directory, os.path.dirname(blobs.directory), path)
+    except OSError as error:
+        raise KernelError(f"put back the image layout {path}", error) from None
 
 
 def _saved(path: str) -> list[dict[str, t.Any]]:

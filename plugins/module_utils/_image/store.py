@@ -18,7 +18,7 @@ import typing as t
 from .._kernel import files
 from .._model.errors import KernelError
 from . import manifest
-from .blobs import Blobs
+from .blobs import Blobs, Measured
 from .catalog import FOLDERS, IMAGE, ROOT, Catalog, Stored
 from .draft import DRAFT
 from .errors import ImageError
@@ -29,6 +29,7 @@ from .source import Image, Layer, Source, assembled, document, image
 
 #: Layers that are downloaded and unpacked at the same time.
 AT_ONCE: t.Final = 4
+_COMPRESSED: t.Final = f"{manifest.LAYER}+gzip"
 
 
 class Collected(t.NamedTuple):
@@ -91,16 +92,13 @@ class Store(Catalog):
         :param write: writes the plain archive, and returns its digest (``pack.pack(...).digest``).
         :raises KernelError: the file system refused; nothing of it is left.
         """
-        import gzip
-
         diff_ids = []
 
-        def compress(out: t.BinaryIO) -> None:
-            with gzip.GzipFile("", "wb", 6, out, mtime=0) as packed:
-                diff_ids.append(write(t.cast("t.BinaryIO", packed)))
+        def fill(out: t.BinaryIO) -> None:
+            diff_ids.append(_compress(write, out))
 
         with self.using():
-            return Layer(self.blobs.write(f"{manifest.LAYER}+gzip", compress), diff_ids[0])
+            return Layer(self.blobs.write(_COMPRESSED, fill), diff_ids[0])
 
     def layers_of(self, digest: str) -> tuple[Layer, ...]:
         """The layers of an image that is there, from the lowest to the highest.
@@ -307,6 +305,21 @@ class Store(Catalog):
                 size += os.stat(path).st_size
                 number += files.remove(path)
         return number, size
+
+
+def predicted_layer(write: t.Callable[[t.BinaryIO], str]) -> Layer:
+    """The layer that :meth:`Store.add_layer` would make; nothing is written."""
+    out = Measured()
+    diff_id = _compress(write, t.cast("t.BinaryIO", out))
+    return Layer(Descriptor(_COMPRESSED, out.digest, out.size), diff_id)
+
+
+def _compress(write: t.Callable[[t.BinaryIO], str], out: t.BinaryIO) -> str:
+    """Let somebody write, compressed; returns what they do."""
+    import gzip
+
+    with gzip.GzipFile("", "wb", 6, out, mtime=0) as packed:
+        return write(t.cast("t.BinaryIO", packed))
 
 
 class _Nearest:
