@@ -19,7 +19,8 @@ LINT   := lint-ruff lint-format lint-mypy lint-ansible lint-yaml lint-shell lint
 #: What make test runs; each leaves its results in $(OUTPUT)/NAME.xml or NAME-*.xml. The longest come first.
 LONGEST := case-examples case-container
 SUITES := sanity matrix-small $(LONGEST) lint unit $(filter-out $(LONGEST),$(EACH_CASE))
-SITES  := hosts-small $(EACH_SITE)
+#: All but site-sources, which takes minutes, and of which site-rootfs has a small part.
+SITES  := hosts-small $(filter-out site-sources,$(EACH_SITE))
 #: How many of them: one more than there are processors on the smallest machine, since each waits now and then.
 AT_ONCE := --keep-going --jobs=3 --output-sync=target
 #: Debian packages that the tests need.

@@ -60,7 +60,7 @@ images:
       type: str
       sample: sha256:2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae
     resolved:
-      description: What the name led to when it came, RV(images.digest) or the digest of an index that has it.
+      description: What the name led to when it came, RV(images[].digest) or the digest of an index that has it.
       type: str
       sample: sha256:2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae
     platform:
