@@ -15,7 +15,7 @@ import pytest
 from ansible_collections.nsfleet.linux.plugins.module_utils._model.field import Table
 from ansible_collections.nsfleet.linux.plugins.module_utils._resources.image import DELIVERIES
 from ansible_collections.nsfleet.linux.plugins.module_utils._resources.image_made import FIELDS_OF_MADE
-from support import images, laws, registry, world
+from support import images, laws, registry, rooted, world
 from support.abilities import need
 from support.invoke import invoke
 from support.laws import Options
@@ -270,6 +270,33 @@ def test_other_images_of_a_layout_stay(tree: pathlib.Path, tmp_path: pathlib.Pat
     assert digest(f"oci:{place}:1") == image().digest
     assert not laws.run("image", {"name": NAME, "rootfs": str(tree)}).changed
     assert digest(f"oci:{place}:{WHOLE_NAME}"), "what was given stays"
+    gone()
+
+
+def test_others_get_a_newer_image_as_the_plan_says(tmp_path: pathlib.Path) -> None:
+    source, place = tmp_path / "source", tmp_path / "layout"
+    options = {"name": NAME, "path": str(source), "state": "latest", "layout": str(place)}
+    for version in ("1", "2"):
+        shutil.rmtree(source, ignore_errors=True)
+        images.layout(source, {"1": image(version)})
+        done = laws.four_steps("image", options)
+        assert digest(f"oci:{place}:{WHOLE_NAME}") == image(version).digest
+    told = {change["option"] for step in done["plan"] for change in step["changes"]}
+    assert told == {"resolved", "layout"}
+    gone()
+
+
+def test_others_get_the_image_of_another_platform_as_the_plan_says(tmp_path: pathlib.Path) -> None:
+    other = images.Image(rooted.BASE, machine="s390x")
+    source, place = tmp_path / "source", tmp_path / "layout"
+    images.layout(source, {"1": image()})
+    options = {"name": NAME, "path": str(source), "layout": str(place)}
+    laws.run("image", options)
+    shutil.rmtree(source)
+    images.layout(source, {"1": other})
+    done = laws.four_steps("image", {**options, "platform": "linux/s390x"})
+    assert {change["option"] for step in done["plan"] for change in step["changes"]} == {"platform", "layout"}
+    assert digest(f"oci:{place}:{WHOLE_NAME}") == other.digest
     gone()
 
 

@@ -25,7 +25,7 @@ from . import xattrs
 from .entries import CHUNK, HARD_LINK, Archive, Entry, Limits
 from .errors import ImageError, LacksBelow, shown
 from .folders import Folder, Folders
-from .whiteouts import OVERLAY_WHITEOUT, PREFIX, Applied, Kept, Plain, is_whiteout
+from .whiteouts import OVERLAY_WHITEOUT, Applied, Kept, Plain
 
 _ZEROS: t.Final = b"\0" * CHUNK
 _DIRECTORY: t.Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -114,9 +114,9 @@ class _Tree:
         path = self._path(entry.name, entry.name)
         above, _slash, name = path.rpartition("/")
         try:
-            if self._layer and PREFIX in path and is_whiteout(path):
-                self._whiteouts.take(path)
-            elif path:
+            if self._whiteouts.take(path):
+                return
+            if path:
                 self._make(entry, path, above, name)
             else:
                 self._adopt_top(entry)

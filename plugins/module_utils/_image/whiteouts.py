@@ -26,12 +26,14 @@ OVERLAY_OPAQUE: t.Final = ("trusted.overlay.opaque", b"y")
 OVERLAY_WHITEOUT: t.Final = os.makedev(0, 0)
 
 
-def is_whiteout(path: str) -> bool:
+def _is_whiteout(path: str) -> bool:
     """Whether an entry of a layer is a whiteout.
 
     :param path: in the layer.
     :raises ImageError: its name is kept for whiteouts, and it is none.
     """
+    if PREFIX not in path:
+        return False
     *above, name = path.split("/")
     if any(part.startswith(PREFIX) for part in above):
         raise ImageError(path, f"expected no directory whose name begins with {PREFIX!r}: that is for whiteouts")
@@ -50,9 +52,13 @@ class Plain:
         #: The root is opaque.
         self.opaque = False
 
-    def take(self, path: str) -> None:
-        """Heed a whiteout."""
-        raise NotImplementedError(path)
+    def take(self, path: str) -> bool:
+        """Whether an entry is a whiteout, which is heeded then.
+
+        :raises ImageError: it should be one, and is none.
+        """
+        del path
+        return False
 
     def made(self, folder: Folder, name: str) -> None:
         """The layer itself has this."""
@@ -71,10 +77,13 @@ class Kept(Plain):
         super().__init__(folders)
         self._paths: list[str] = []
 
-    def take(self, path: str) -> None:
-        """Heed a whiteout."""
+    def take(self, path: str) -> bool:
+        """Whether an entry is a whiteout, which is heeded in the end."""
+        if not _is_whiteout(path):
+            return False
         self._paths.append(path)
         self.opaque = self.opaque or path == OPAQUE
+        return True
 
     def finish(self) -> None:
         """Make them."""
@@ -125,9 +134,15 @@ class Applied(Plain):
         os.close(fd)
         return names
 
-    def take(self, path: str) -> None:
-        """Heed a whiteout."""
+    def take(self, path: str) -> bool:
+        """Whether an entry is a whiteout, which is heeded then."""
+        if not _is_whiteout(path):
+            return False
         self.opaque = self.opaque or path == OPAQUE
+        self._heed(path)
+        return True
+
+    def _heed(self, path: str) -> None:
         above, _slash, name = path.rpartition("/")
         folder = self._folders.existing(above)
         if folder is None:

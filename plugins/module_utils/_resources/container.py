@@ -30,7 +30,7 @@ from .._runtime import groups
 from .._runtime import state as states
 from .._runtime.bundle import Bundle
 from .._runtime.mount_options import objection, parse_options
-from .._runtime.spec import PATH, VERSION, Spec, annotate, annotation
+from .._runtime.spec import PATH, VERSION, Spec, annotate, annotation, shared_layers
 from . import container_live, limits
 from .container_fields import (
     ASKED,
@@ -91,6 +91,7 @@ class Container(Passing):
 
     def __init__(self, options: t.Mapping[str, t.Any]) -> None:
         super().__init__(options)
+        self.domain = os.path.join("containers", self.name)  # containers do not wait for each other
         self.bundle = Bundle(self.given["name"])
         self._restored: Spec | None = None
         self._started = False
@@ -108,11 +109,6 @@ class Container(Passing):
         if not self.absent:
             self._ask_for_state()
             self._check()
-
-    @property
-    def domain(self) -> str:  # type: ignore[override]
-        """Containers do not wait for each other."""
-        return os.path.join("containers", self.name)
 
     @functools.cached_property
     def host(self) -> Host:
@@ -439,7 +435,7 @@ class Container(Passing):
         from .._kernel.overlay import Layers
 
         where = self.wanted["image"] or self.wanted["rootfs"]
-        with Layers([self.wanted["rootfs"], *filter(None, self._below.split(":"))]) as root:
+        with Layers(shared_layers(self.compose())) as root:
             if _leads_into(root, command, self.wanted["mounts"]):
                 return
             try:

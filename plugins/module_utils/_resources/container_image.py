@@ -9,6 +9,7 @@ Nothing is pulled here: that the store has an image is a task of its own.
 
 from __future__ import annotations
 
+import contextlib
 import typing as t
 
 from .._image.catalog import Catalog, Stored
@@ -17,8 +18,6 @@ from .._model.errors import Missing, OptionError
 from .container_fields import FIELDS
 
 if t.TYPE_CHECKING:
-    import contextlib
-
     from .._model.field import State
 
 _FIELDS: t.Final = {field.name: field for field in FIELDS}
@@ -63,20 +62,15 @@ def below(image: Stored) -> str:
     return ":".join(reversed(image.layers[:-1]))
 
 
-def kept(digest: str) -> contextlib.AbstractContextManager[None]:
+@contextlib.contextmanager
+def kept(digest: str) -> t.Iterator[None]:
     """Nobody removes an image while a description is written that has it from now on.
 
     :param digest: of its manifest.
     :raises Missing: somebody has removed it.
     """
-    from contextlib import contextmanager
-
-    @contextmanager
-    def keep() -> t.Iterator[None]:
-        store = Catalog()
-        with store.using():
-            if store.image(digest) is None:
-                raise Missing(f"image: {digest} was removed meanwhile")
-            yield
-
-    return keep()
+    store = Catalog()
+    with store.using():
+        if store.image(digest) is None:
+            raise Missing(f"image: {digest} was removed meanwhile")
+        yield

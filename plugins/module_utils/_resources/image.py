@@ -97,19 +97,17 @@ class Image(Resource):
 
     def __init__(self, options: t.Mapping[str, t.Any]) -> None:
         super().__init__(options)
+        # Images do not wait for each other; what two of them have in common does, in the store.
+        self.domain = os.path.join("pulls", self.given["name"].replace("/", ","))
         self.reference = Reference.parse(self.given["name"])
         self.store = Store()
         self._made = Made(self.given, self.store) if {"rootfs", "container"} & set(self.given) else None
         self._restored = ""  #: digest of the image that the name is to lead to again
+        self._coming = ""  #: digest of the manifest that the image will have, if that was asked
         self._index: str | None = None  #: the index that the layout is to have again
         if not self.absent:
             self.wanted["whole"] = True
         self._check()
-
-    @property
-    def domain(self) -> str:  # type: ignore[override]
-        """Images do not wait for each other; what two of them have in common does, in the store."""
-        return os.path.join("pulls", self.given["name"].replace("/", ","))
 
     @property
     def key(self) -> str:
@@ -162,8 +160,16 @@ class Image(Resource):
             return
         from .._image import layout
 
-        with self.store.using(), layout.opened(self.given["path"], self.store.root) as source:
+        with layout.opened(self.given["path"], self._scratch) as source:
             yield source
+
+    @property
+    def _scratch(self) -> str:
+        """Where the store is, or will be: whoever only looks does not make it."""
+        place = self.store.root
+        while not os.path.isdir(place):
+            place = os.path.dirname(place)
+        return place
 
     @property
     def _wanted_platform(self) -> Platform | None:
@@ -195,18 +201,32 @@ class Image(Resource):
         """
         if self._made is None:
             with self._source() as source:
-                return source.resolve(self.reference).digest
+                return self._asked(source)
         obstacles = self._made.obstacles()
         refused = [each for each in obstacles if isinstance(each, OptionError)]
         if refused:
             raise InvalidOptions(refused)
-        return "" if obstacles else self._made.digest()
+        self._coming = "" if obstacles else self._made.digest()
+        return self._coming
 
-    def _goal(self, stored: Stored) -> str:
-        """Digest of the manifest that others are to have."""
-        return str(self.wanted.get("resolved", stored.digest)) if self._made else stored.digest
+    def _asked(self, source: Source) -> str:
+        """What a source says that the name means; where others are to have the image, which manifest it leads to."""
+        if not _DELIVERED & set(self.given):
+            return source.resolve(self.reference).digest
+        from .._image.manifest import Platform
+        from .._image.source import image
 
-    def _delivered(self, digest: str) -> State:
+        found = image(source, self.reference, self._wanted_platform or Platform.here())
+        self._coming = found.descriptor.digest
+        return found.resolved.digest
+
+    def _goal(self, stored: Stored) -> str | None:
+        """Digest of the manifest that others are to have; ``None``: another one than now, not known before it comes."""
+        if self._coming:
+            return self._coming
+        return stored.digest if self.given.get("platform") in (None, self._told_platform(stored)) else None
+
+    def _delivered(self, digest: str | None) -> State:
         """Which of those that are to have an image have it."""
         found: State = {}
         if self.absent:
