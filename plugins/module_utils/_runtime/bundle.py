@@ -14,6 +14,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import hashlib
 import json
 import os
@@ -137,6 +139,22 @@ def _is_description(spec: t.Any) -> bool:
     """Whether decoded JSON has the sections of a description, and the control group by which we find its processes."""
     sections = isinstance(spec, dict) and all(isinstance(spec.get(section), dict) for section in _SECTIONS)
     return sections and isinstance(spec["linux"].get("cgroupsPath"), str)
+
+
+@contextlib.contextmanager
+def locked(alone: bool) -> t.Iterator[int]:
+    """Lock what containers have in common, which is for who holds the lock of one of them.
+
+    :param alone: whether nobody else may hold it meanwhile (flock(2)).
+    :returns: descriptor. A child that has a copy of it holds the lock, too, until it closes that.
+    """
+    os.makedirs(DIRECTORY, mode=0o700, exist_ok=True)
+    fd = os.open(DIRECTORY, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+        yield fd
+    finally:
+        os.close(fd)
 
 
 def names() -> list[str]:
