@@ -17,7 +17,8 @@ description:
   - When what it is made of is another one, it is made anew, and takes the place of the old one by one rename. The old
     one is removed when all is done.
   - What somebody changed in the tree is found by O(verify), and repaired file by file.
-  - A run that changes nothing looks at a few small files, whatever the size of the tree, unless O(verify) asks for more.
+  - A run that changes nothing looks at a few small files, whatever the size of the tree, unless O(verify) asks for
+    more.
   - For many containers that have most of their files in common, M(nsfleet.linux.image) is the better choice.
 author:
   - The nsfleet.linux authors (@nsfleet)
@@ -42,8 +43,8 @@ options:
         control lists and capabilities, too. Sockets, and what is mounted in it, are left away. Nobody may write to it
         meanwhile.
       - Unless O(verify=none), it is looked at on every run. If something in it is not as it was, the tree is made anew.
-      - Of O(directory), O(archive), O(image), O(debootstrap) and O(host) one at most is given, and one is needed to make
-        a tree.
+      - Of O(directory), O(archive), O(image), O(debootstrap) and O(host) one at most is given, and one is needed to
+        make a tree.
     type: path
   archive:
     description:
@@ -51,22 +52,25 @@ options:
         zstd. For zstd, the host needs the program C(zstd).
       - It is unpacked by descriptors of its directories, so that nothing in it leads out of the tree. Devices,
         set-user-id and file capabilities are kept.
-      - A file without O(checksum) is read when it is another one than the last time, by its inode, size and time. If its
-        content is another one, too, the tree is made anew. If it is gone, the tree stays as it is.
+      - A file without O(checksum) is read when it is another one than the last time, by its inode, size and time. If
+        its content is another one, too, the tree is made anew. If it is gone, the tree stays as it is.
     type: str
   checksum:
     description:
-      - Checksum of the archive, V(sha256:DIGEST). Required for URLs, of which nothing is unpacked before it was checked.
+      - Checksum of the archive, V(sha256:DIGEST).
+      - Required for URLs, of which nothing is unpacked before it was checked.
     type: str
   image:
     description:
-      - Name of an image that the host has (M(nsfleet.linux.image)). The tree gets all its layers over each other. If the
-        name leads to another image, the tree is made anew.
+      - Name of an image that the host has (M(nsfleet.linux.image)). The tree gets all its layers over each other. If
+        the name leads to another image, the tree is made anew.
     type: str
   debootstrap:
     description:
-      - A Debian or what is made like it, by the program C(mmdebstrap), or by C(debootstrap) if that is what the host has.
-      - Where something in the tree was changed (O(verify)), it is made anew, since mirrors may have other packages by now.
+      - A Debian or what is made like it, by the program C(mmdebstrap), or by C(debootstrap) if that is what the host
+        has.
+      - Where something in the tree was changed (O(verify)), it is made anew, since mirrors may have other packages by
+        now.
     type: dict
     suboptions:
       suite:
@@ -76,7 +80,8 @@ options:
         description: Where packages come from, a URL or a line of C(sources.list(5)). By default the program knows.
         type: str
       variant:
-        description: How much is installed beside O(debootstrap.packages). C(debootstrap) knows V(minbase) and V(buildd).
+        description:
+          - How much is installed beside O(debootstrap.packages). C(debootstrap) knows V(minbase) and V(buildd).
         type: str
         default: minbase
         choices: [essential, apt, required, minbase, buildd, important, standard]
@@ -105,8 +110,8 @@ options:
     elements: str
   verify:
     description:
-      - How what somebody changed by hand is looked for. If nothing was touched since, that is seen by the times that the
-        kernel keeps, without reading a file; only else are the files compared.
+      - How what somebody changed by hand is looked for. If nothing was touched since, that is seen by the times that
+        the kernel keeps, without reading a file; only else are the files compared.
       - What was changed is made again of what the tree is made of, file by file, under containers that run, too. That
         has to be there then.
     type: str
@@ -228,7 +233,8 @@ rootfs:
       type: str
       sample: archive
     source_digest:
-      description: Checksum of the archive, digest of the image, or digest of the tree in the directory; empty for others.
+      description:
+        - Checksum of the archive, digest of the image, or digest of the tree in the directory; empty for others.
       type: str
       sample: sha256:2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae
     digest:

@@ -29,7 +29,7 @@ from .container_fields import absolute_path
 from .policy import POLICY
 from .rootfs_copy import opened
 from .rootfs_record import Made, Records
-from .rootfs_source import Directory, Host, Image, Source
+from .rootfs_source import Directory, Host, Image, Origin, Source
 
 if t.TYPE_CHECKING:
     from .._image.tree import Difference, Tree
@@ -292,18 +292,19 @@ class Rootfs(Resource):
         return _is_mended(changes) and self.source is not None and not self.source.repeatable
 
     def _make(self) -> None:
-        which = self._build()
+        made = self._build()
         os.rename(self._draft, self.path)
-        self._placed(which)
+        self._placed(made)
 
     def _replace(self) -> None:
-        which = self._build()
+        made = self._build()
         exchange(self._draft, self.path)
+        self._clear(self._old)
         os.rename(self._draft, self._old)
-        self._placed(which)
+        self._placed(made)
 
-    def _build(self) -> str:
-        """Make a tree beside its place, with its record, and say which directory it is."""
+    def _build(self) -> Made:
+        """Make a tree beside its place, and write down what it is."""
         from .._image import tree
 
         source = t.cast("Source", self.source)
@@ -312,12 +313,13 @@ class Rootfs(Resource):
         with opened(self._draft) as root:
             seen = tree.look(root, True)
             call("syncfs", root)
-        known, _found = self.observed.handle or (Made(), [])
-        made = Made(source.name, origin=origin.seen, options=source.options, above=above or known.above).of(seen)
-        made = made._replace(source_digest=made.digest if origin.digest is None else origin.digest)
-        which = identity(self._draft)
-        self._records.save(which, made, seen)
-        return which
+        if self.observed.handle:
+            above = [*self.observed.handle[0].above, *above]
+        made = Made(source.name, origin.digest or "", origin.seen, source.options, above=above).of(seen)
+        if origin.digest is None:
+            made = made._replace(source_digest=made.digest)
+        self._records.save(identity(self._draft), made, seen)
+        return made
 
     def _fill(self) -> Origin:
         """Make a tree beside its place."""
@@ -326,11 +328,10 @@ class Rootfs(Resource):
         os.mkdir(self._draft, 0o700)
         return t.cast("Source", self.source).fill(self._draft)
 
-    def _placed(self, which: str) -> None:
-        """Keep by what it is seen that the tree in its place is the one that was made."""
+    def _placed(self, made: Made) -> None:
+        """Write down by what it is seen that the tree in its place is the one that was made."""
         files.sync_directory(os.path.dirname(self.path))
-        made = self._records.load(which) or Made()
-        self._records.save(which, self._stamped(made, "content"))
+        self._records.save(identity(self.path), self._stamped(made, "content"))
 
     def _stamped(self, made: Made, looked: str) -> Made:
         """A record of the tree that was just looked at.
@@ -376,9 +377,9 @@ class Rootfs(Resource):
         with opened(self.path) as root, self._reading():
             seen = tree.look(root, True)
         source = self.source
-        told = Made(self.wanted.get("source", ""), self.wanted.get("source_digest", ""))
-        made = told._replace(options=source.options if source else {}).of(seen)
-        self._records.save(which, self._stamped(made, "content"), seen)
+        digest = self.wanted.get("source_digest", "")
+        made = Made(source.name, digest, {}, source.options) if source else Made("", "", {}, {})
+        self._records.save(which, self._stamped(made.of(seen), "content"), seen)
 
     def delete(self) -> list[Step]:
         """The tree, and what is known of it."""
@@ -480,11 +481,12 @@ def _is_mended(changes: t.Sequence[Change]) -> bool:
 
 
 def _told(found: t.Sequence[Difference]) -> list[str]:
-    """Differences as people read them, not too many."""
+    """Differences as people read them, not too many; a directory that came or went stands for all that is in it."""
     from .._image.errors import shown
 
-    lines = [f"{shown(each.path)}: {', '.join(each.what)}" for each in found[:_TOLD]]
-    return [*lines, *([f"and {len(found) - _TOLD} more"] if len(found) > _TOLD else [])]
+    whole = {each.path for each in found if each.what in (("missing",), ("added",))}
+    lines = [f"{shown(each.path)}: {', '.join(each.what)}" for each in found if os.path.dirname(each.path) not in whole]
+    return [*lines[:_TOLD], *([f"and {len(lines) - _TOLD} more"] if len(lines) > _TOLD else [])]
 
 
 def _without(tree: Tree, excluded: t.Collection[str]) -> Tree:

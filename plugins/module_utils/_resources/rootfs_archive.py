@@ -130,7 +130,6 @@ class Archive(Source):
 def _unpack(file: _Hashed, place: str) -> None:
     from .._image import compression
     from .._image.unpack import Whiteouts, unpack
-
     from .rootfs_copy import opened
 
     with opened(place) as root, compression.opened(t.cast("t.BinaryIO", file)) as stream:

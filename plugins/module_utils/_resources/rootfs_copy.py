@@ -44,7 +44,8 @@ def copy(source: str, target: str, only: t.Collection[str] | None = None, closed
     """
     from concurrent.futures import ThreadPoolExecutor
 
-    reading, writing = (os.fdopen(fd, mode) for fd, mode in zip(os.pipe(), ("rb", "wb")))
+    ends = (os.fdopen(fd, mode) for fd, mode in zip(os.pipe(), ("rb", "wb")))
+    reading, writing = (t.cast("t.BinaryIO", end) for end in ends)
 
     def send(tree: int) -> None:
         with writing:

@@ -124,7 +124,7 @@ class Debootstrap(Source):
             if done.returncode:
                 output.seek(0)
                 raise NsfleetError(f"{os.path.basename(program)} failed: {_last_lines(output.read())}")
-        return Origin()
+        return Origin("", {})
 
     def _command(self, program: str, place: str) -> list[str]:
         options = self.options

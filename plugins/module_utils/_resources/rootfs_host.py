@@ -33,7 +33,8 @@ _FILES: t.Final = {
 }
 #: What programs of the host need of its /etc, and what of that is secret.
 _COPIED: t.Final = (
-    "alternatives", "ld.so.cache", "ld.so.conf", "ld.so.conf.d", "localtime", "mime.types", "protocols", "services", "ssl",
+    "alternatives", "ld.so.cache", "ld.so.conf", "ld.so.conf.d", "localtime", "mime.types", "protocols", "services",
+    "ssl",
 )  # fmt: skip
 _SECRET: t.Final = "ssl/private"
 

@@ -28,10 +28,10 @@ _RECORD, _TREE = ".json", ".tree"
 class Made(t.NamedTuple):
     """A tree when it was made, or repaired last."""
 
-    source: str = ""  #: what it was made of
-    source_digest: str = ""  #: what that was then; empty where nobody can tell
-    origin: State = {}  #: by what it is seen that this is still the same
-    options: State = {}  #: how it was made, if options say that
+    source: str  #: what it was made of
+    source_digest: str  #: what that was then; empty where nobody can tell
+    origin: State  #: by what it is seen that this is still the same
+    options: State  #: how it was made, if options say that
     digest: str = ""  #: of the tree, with the content of its files
     files: int = 0
     size: int = 0  #: of all regular files, bytes

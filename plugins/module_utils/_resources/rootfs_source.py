@@ -2,7 +2,10 @@
 # Copyright (c) 2026, the nsfleet.linux authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a tree is made of: a directory, an archive, an image, or the host. Packages are in :mod:`.rootfs_debootstrap`."""
+"""What a tree is made of: a directory, an image, or the host.
+
+Archives are in :mod:`.rootfs_archive`, packages in :mod:`.rootfs_debootstrap`.
+"""
 
 from __future__ import annotations
 
@@ -22,8 +25,8 @@ if t.TYPE_CHECKING:
 class Origin(t.NamedTuple):
     """What a tree was made of, when that was done."""
 
-    digest: str | None = ""  #: what it was; empty where nobody can tell; ``None``: that of the tree that came of it
-    seen: State = {}  #: by what it is seen that it is still the same
+    digest: str | None  #: what it was; empty where nobody can tell; ``None``: that of the tree that came of it
+    seen: State  #: by what it is seen that it is still the same
 
 
 class Source(abc.ABC):
@@ -81,7 +84,6 @@ class Directory(Source):
     def digest(self, made: Made | None, look: bool) -> str:
         """That of the tree that would come of it."""
         from .._image import tree
-
         from .rootfs_copy import opened
 
         if made is None:
@@ -106,7 +108,6 @@ class Directory(Source):
     def fill(self, place: str) -> Origin:
         """Copy it."""
         from .._image import tree
-
         from .rootfs_copy import copy, opened
 
         closed = self._closed()
@@ -152,7 +153,6 @@ class Image(Source):
     def fill(self, place: str) -> Origin:
         """Unpack its layers over each other."""
         from .._image.store import Store
-
         from . import container_image
         from .rootfs_copy import opened
 
@@ -161,7 +161,7 @@ class Image(Source):
             raise container_image.missing(self._reference)
         with opened(place) as root:
             Store().unpack(stored.digest, root)
-        return Origin(stored.digest)
+        return Origin(stored.digest, {})
 
 
 class Host(Source):
@@ -183,4 +183,4 @@ class Host(Source):
         from . import rootfs_host
 
         rootfs_host.build(place)
-        return Origin()
+        return Origin("", {})
