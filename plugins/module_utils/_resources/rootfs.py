@@ -325,7 +325,9 @@ class Rootfs(Resource):
         """Make a tree beside its place."""
         self._clear(self._draft)
         os.makedirs(os.path.dirname(self._draft), mode=0o700, exist_ok=True)
-        os.mkdir(self._draft, 0o700)
+        os.mkdir(self._draft)
+        os.chmod(self._draft, 0o755)
+        os.utime(self._draft, ns=(0, 0))  # which it keeps where nothing says anything of it
         return t.cast("Source", self.source).fill(self._draft)
 
     def _placed(self, made: Made) -> None:
@@ -429,7 +431,8 @@ class Rootfs(Resource):
     def tidy(self, footprint: State) -> None:
         """A tree that was not finished, and empty directories that were made for it."""
         self._clear(self._draft)
-        files.remove_empty(*footprint.get("above", ()))
+        self._above = footprint.get("above", ())
+        files.remove_empty(*self._above)
 
     def spare(self) -> list[str]:
         """Trees that are not in its place, and what is known of others than the one that is."""

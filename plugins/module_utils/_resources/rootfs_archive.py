@@ -20,6 +20,7 @@ from .container_fields import absolute_path
 from .rootfs_source import Origin, Source
 
 if t.TYPE_CHECKING:
+    from .._image.transport import Response
     from .rootfs_record import Made
 
 _PIECE: t.Final = 1 << 20
@@ -184,20 +185,26 @@ def _download(url: str, file: t.BinaryIO) -> str:
                     raise NsfleetError(f"archive: {url}: expected an archive, got {transport.explained(answer)}")
                 return _save(answer, file)
         except (OSError, http.client.HTTPException) as error:
-            if attempt == transport.ATTEMPTS or file.closed:
+            if attempt == transport.ATTEMPTS:
                 raise NsfleetError(f"archive: {url}: {error}") from None
         transport.wait(attempt)
     raise AssertionError("the last attempt returns or raises")
 
 
-def _save(answer: t.BinaryIO, file: t.BinaryIO) -> str:
+def _save(answer: Response, file: t.BinaryIO) -> str:
+    """Write an answer into a file, from its beginning.
+
+    :raises OSError: the answer ended early.
+    """
     file.seek(0)
     file.truncate()
-    found = _Hashed(answer)
+    found = _Hashed(t.cast("t.BinaryIO", answer))
     while piece := found.read(_PIECE):
         try:
             file.write(piece)
         except OSError as error:
             raise KernelError("write what was downloaded", error) from None
+    if answer.length:  # which http.client tells nobody who reads piece by piece
+        raise ConnectionError("the answer ended early")
     file.flush()
     return found.digest

@@ -49,7 +49,7 @@ def build(place: str) -> None:
     for name, mode in _FOLDERS.items():
         os.mkdir(os.path.join(place, name))
         os.chmod(os.path.join(place, name), mode)
-    os.symlink("../run", os.path.join(place, "var/run"))
+    _link("../run", os.path.join(place, "var/run"))
     for name in _PROGRAMS:
         _take_program_folder(name, place)
     _take_settings(os.path.join(place, "etc"))
@@ -67,11 +67,15 @@ def build(place: str) -> None:
 def _take_program_folder(name: str, place: str) -> None:
     source, target = os.path.join("/", name), os.path.join(place, name)
     if os.path.islink(source):
-        os.symlink(os.readlink(source), target)
-        os.utime(target, ns=(0, 0), follow_symlinks=False)
+        _link(os.readlink(source), target)
     elif os.path.isdir(source):
         os.mkdir(target)
         copy(source, target)
+
+
+def _link(leads_to: str, path: str) -> None:
+    os.symlink(leads_to, path)
+    os.utime(path, ns=(0, 0), follow_symlinks=False)
 
 
 def _take_settings(target: str) -> None:
