@@ -110,7 +110,6 @@ class Rootfs(Resource):
         folder, name = os.path.split(self.path)
         #: Beside it: the tree that is being made, and the one that it takes the place of.
         self._draft, self._old = (os.path.join(folder, f".{name}.nsfleet-{word}") for word in ("new", "old"))
-        self._above: t.Sequence[str] = ()  #: directories that go with it if they are empty
         self._check()
         if not self.absent:
             self.wanted.update(changed=[], exclude=self.given.get("exclude", []))
@@ -389,7 +388,6 @@ class Rootfs(Resource):
 
     def _delete(self) -> None:
         """It goes at once as a whole; that it is gone from the disk, nobody has to wait for."""
-        self._above = self.footprint()["above"]
         self._clear(self._old)
         os.rename(self.path, self._old)
 
@@ -413,12 +411,8 @@ class Rootfs(Resource):
         raise NsfleetError(f"the directory that was {self.path} is not there any more")
 
     def footprint(self) -> State:
-        """Directories that are made for it, or were."""
-        handle = self.observed.handle
-        made = handle[0].above if handle else ()
-        parent = os.path.dirname(self.path)
-        own = [parent] if parent.startswith(f"{_OURS}/") else []
-        return {"above": [*(made or own), *self._missing_above()]}
+        """Directories that are made for it."""
+        return {"above": self._missing_above()}
 
     def _missing_above(self) -> list[str]:
         """Directories above it that are not there, the deepest first."""
@@ -431,8 +425,7 @@ class Rootfs(Resource):
     def tidy(self, footprint: State) -> None:
         """A tree that was not finished, and empty directories that were made for it."""
         self._clear(self._draft)
-        self._above = footprint.get("above", ())
-        files.remove_empty(*self._above)
+        files.remove_empty(*footprint.get("above", ()))
 
     def spare(self) -> list[str]:
         """Trees that are not in its place, and what is known of others than the one that is."""
@@ -441,13 +434,18 @@ class Rootfs(Resource):
         return [*trees, *(which for which in self._records.all() if which != there)]
 
     def settle(self, spare: t.Sequence[str]) -> None:
-        """Remove them."""
-        for name in spare:
-            if name.startswith("/"):
-                self._clear(name)
-            else:
-                self._records.forget(name)
-        files.remove_empty(*self._above)
+        """Remove them; directories that were made for trees go with the last one."""
+        for place in filter(os.path.isabs, spare):
+            self._clear(place)
+        for which in (name for name in spare if not os.path.isabs(name)):
+            made = self._records.load(which)
+            files.remove_empty(*(made.above if made else ()), *self._folder_of_ours())
+            self._records.forget(which)
+
+    def _folder_of_ours(self) -> list[str]:
+        """The directory that it is in, if nobody but us has things in there."""
+        folder = os.path.dirname(self.path)
+        return [folder] if folder.startswith(f"{_OURS}/") else []
 
     def _clear(self, place: str) -> None:
         """Remove a directory of ours; what is mounted in it stays, and is an error."""
