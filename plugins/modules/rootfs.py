@@ -149,7 +149,7 @@ EXAMPLES = r"""
 - name: The content of an archive, and none but that, whatever somebody does to it
   nsfleet.linux.rootfs:
     path: /srv/roots/base
-    archive: /srv/images/base.tar.gz
+    archive: /srv/images/base.tar
     checksum: "sha256:{{ base_sha256 }}"
     verify: content
 
@@ -171,7 +171,6 @@ EXAMPLES = r"""
     debootstrap:
       suite: bookworm
       packages: [nginx-light]
-  check_mode: true
 
 - name: No such tree
   nsfleet.linux.rootfs:
