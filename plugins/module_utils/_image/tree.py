@@ -178,20 +178,14 @@ def repair(tree: int, source: int, changed: t.Collection[Difference]) -> None:
     :raises ImageError: something in the source cannot be said in an archive.
     :raises KernelError: the file system refused something.
     """
-    import tempfile
-
-    from .pack import pack
-    from .unpack import Whiteouts, unpack
+    from .copy import copy
 
     added = [path for path, what in changed if what == _ADDED]
     for path in added:
         _remove(tree, path)
     wanted = {path for path, what in changed if what != _ADDED}
     wanted.update(os.path.dirname(path) or "." for path in added)  # whose times changed with that
-    with tempfile.TemporaryFile() as archive:
-        pack(source, archive, layer=False, only=wanted)
-        archive.seek(0)
-        unpack(archive, tree, Whiteouts.NONE)
+    copy(source, tree, only=wanted)
 
 
 def _remove(tree: int, path: str) -> None:

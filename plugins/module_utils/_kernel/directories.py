@@ -6,11 +6,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import struct
 import typing as t
 
+from .._model.errors import KernelError
 from .mount import mounts
 from .syscall import call
 
@@ -36,6 +38,22 @@ def identity(path: str) -> str:
     number, seconds, nanoseconds = _STATX.unpack_from(found.raw)
     born = seconds * 10**9 + nanoseconds
     return f"born-{born:x}" if born else f"inode-{number}"
+
+
+@contextlib.contextmanager
+def opened(path: str) -> t.Iterator[int]:
+    """A descriptor of a directory, which the last part of a path must not lead to by a link.
+
+    :raises KernelError: it is not there, or is none.
+    """
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError as error:
+        raise KernelError(f"open {path}", error) from None
+    try:
+        yield fd
+    finally:
+        os.close(fd)
 
 
 def exchange(one: str, other: str) -> None:

@@ -17,7 +17,7 @@ import typing as t
 
 from .._image.reference import reference
 from .._kernel import files
-from .._kernel.directories import exchange, identity, mounted_in
+from .._kernel.directories import exchange, identity, mounted_in, opened
 from .._kernel.syscall import call
 from .._model.errors import InvalidOptions, KernelError, NsfleetError, OptionError
 from .._model.field import RECREATE, Field, State, Table
@@ -27,7 +27,6 @@ from .._runtime import state as states
 from . import rootfs_archive, rootfs_debootstrap
 from .container_fields import absolute_path
 from .policy import POLICY
-from .rootfs_copy import opened
 from .rootfs_record import Made, Records
 from .rootfs_source import Directory, Host, Image, Origin, Source
 
@@ -190,10 +189,26 @@ class Rootfs(Resource):
         with opened(self.path) as root, self._reading():
             if same and made.stamp == tree.stamp(root, excluded):
                 return []
-            wanted = self._records.tree(which)
-            if wanted is None:
-                raise NsfleetError(f"{self.target}: nobody knows any more what it was; remove it, and make it anew")
-            return tree.differences(_without(wanted, excluded), tree.look(root, verify == "content", excluded))
+        return self._compared(self._kept(which))
+
+    def _compared(self, wanted: Tree) -> list[Difference]:
+        """What is not as it is to be, as far as that is asked for."""
+        from .._image import tree
+
+        excluded = self._excluded()
+        with opened(self.path) as root, self._reading():
+            found = tree.look(root, self.given["verify"] == "content", excluded)
+        return tree.differences(_without(wanted, excluded), found)
+
+    def _kept(self, which: str) -> Tree:
+        """All files of a directory as they were.
+
+        :raises NsfleetError: somebody removed the record.
+        """
+        found = self._records.tree(which)
+        if found is None:
+            raise NsfleetError(f"{self.target}: nobody knows any more what it was; remove it, and make it anew")
+        return found
 
     @contextlib.contextmanager
     def _reading(self) -> t.Iterator[None]:
@@ -357,11 +372,10 @@ class Rootfs(Resource):
         which, verify = identity(self.path), self.given["verify"]
         made, found = self.observed.handle
         self._fill()
-        with opened(self._draft) as source, opened(self.path) as root, self._reading():
-            wanted = _again(self._records.tree(which) or {}, tree.look(source, True), [each.path for each in found])
-            looking = functools.partial(tree.look, root, verify == "content", self._excluded())
-            tree.repair(root, source, tree.differences(_without(wanted, self._excluded()), looking()))
-            left = tree.differences(_without(wanted, self._excluded()), looking())
+        with opened(self._draft) as source, opened(self.path) as root:
+            wanted = _again(self._kept(which), tree.look(source, True), [each.path for each in found])
+            tree.repair(root, source, self._compared(wanted))
+            left = self._compared(wanted)
         if left:
             raise NsfleetError(f"{self.target} cannot be repaired: {'; '.join(_told(left))}")
         self._records.save(which, self._stamped(made.of(wanted), verify), wanted)

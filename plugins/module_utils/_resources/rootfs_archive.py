@@ -14,6 +14,7 @@ import tempfile
 import typing as t
 import urllib.parse
 
+from .._kernel.directories import opened
 from .._model.errors import KernelError, Missing, NsfleetError, OptionError
 from .._model.field import State
 from .container_fields import absolute_path
@@ -131,7 +132,6 @@ class Archive(Source):
 def _unpack(file: _Hashed, place: str) -> None:
     from .._image import compression
     from .._image.unpack import Whiteouts, unpack
-    from .rootfs_copy import opened
 
     with opened(place) as root, compression.opened(t.cast("t.BinaryIO", file)) as stream:
         unpack(stream, root, Whiteouts.NONE)

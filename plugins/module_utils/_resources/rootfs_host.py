@@ -10,11 +10,11 @@ The same host gives the same tree: what is not copied is of 1970.
 from __future__ import annotations
 
 import os
-import stat
 import typing as t
 
+from .._image.copy import copy
 from .._image.walk import walk
-from .rootfs_copy import copy, opened
+from .._kernel.directories import opened
 
 #: Directories with their modes.
 _FOLDERS: t.Final = {
@@ -70,7 +70,8 @@ def _take_program_folder(name: str, place: str) -> None:
         _link(os.readlink(source), target)
     elif os.path.isdir(source):
         os.mkdir(target)
-        copy(source, target)
+        with opened(source) as programs, opened(target) as copied:
+            copy(programs, copied)
 
 
 def _link(leads_to: str, path: str) -> None:
@@ -79,7 +80,9 @@ def _link(leads_to: str, path: str) -> None:
 
 
 def _take_settings(target: str) -> None:
-    with opened("/etc") as etc:
-        nodes = [node.path for node in walk(etc) if node.kind != stat.S_IFSOCK]
-    wanted = {path for path in nodes if path.partition("/")[0] in _COPIED and not f"{path}/".startswith(f"{_SECRET}/")}
-    copy("/etc", target, only=wanted)
+    with opened("/etc") as etc, opened(target) as copied:
+        copy(etc, copied, only={node.path for node in walk(etc) if _is_needed(node.path)})
+
+
+def _is_needed(path: str) -> bool:
+    return path.partition("/")[0] in _COPIED and not f"{path}/".startswith(f"{_SECRET}/")

@@ -14,7 +14,7 @@ import os
 import stat
 import typing as t
 
-from .._kernel.directories import mounted_in
+from .._kernel.directories import mounted_in, opened
 from .._model.errors import Missing, OptionError
 from .._model.field import State
 
@@ -84,7 +84,6 @@ class Directory(Source):
     def digest(self, made: Made | None, look: bool) -> str:
         """That of the tree that would come of it."""
         from .._image import tree
-        from .rootfs_copy import opened
 
         if made is None:
             return ""
@@ -108,12 +107,12 @@ class Directory(Source):
     def fill(self, place: str) -> Origin:
         """Copy it."""
         from .._image import tree
-        from .rootfs_copy import copy, opened
+        from .._image.copy import copy
 
         closed = self._closed()
-        with opened(os.path.realpath(self._path)) as folder:
+        with opened(os.path.realpath(self._path)) as folder, opened(place) as root:
             stamp = tree.stamp(folder, closed)
-        copy(self._path, place, closed=closed)
+            copy(folder, root, closed=closed)
         return Origin(None, {"stamp": stamp})
 
     def _closed(self) -> list[str]:
@@ -154,7 +153,6 @@ class Image(Source):
         """Unpack its layers over each other."""
         from .._image.store import Store
         from . import container_image
-        from .rootfs_copy import opened
 
         stored = container_image.find(self._reference)
         if stored is None:
