@@ -6,16 +6,20 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import itertools
 import os
 import pathlib
+import signal
 import typing as t
 
 import pytest
+from ansible_collections.nsfleet.linux.plugins.module_utils._kernel import directories
 from ansible_collections.nsfleet.linux.plugins.module_utils._resources.rootfs import TABLE
 from support import images, laws, rooted, trees, world
 from support.abilities import need
 from support.archives import archive, file, folder, hard_link, symlink
-from support.invoke import invoke
+from support.invoke import Run, invoke
 from support.laws import Options
 from support.registry import Front, Reply, always
 
@@ -99,6 +103,23 @@ def test_an_archive_that_is_another_one_by_now(tree: pathlib.Path) -> None:
     os.unlink(path)
     laws.settled("rootfs", options)
     laws.missing("rootfs", {**options, "path": str(FOLDER / "other")}, f"archive: there is no {path}")
+    gone()
+
+
+def test_a_file_system_without_exchange(tree: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_paths: str) -> None:
+        raise OSError(errno.EINVAL, "Invalid argument")
+
+    laws.run("rootfs", {**BASE, "host": True})
+    monkeypatch.setattr(directories, "exchange", refuse)
+    laws.four_steps("rootfs", {**BASE, "directory": str(tree)})
+    trees.same(tree, PLACE)
+    assert os.listdir(FOLDER) == ["case"]
+    laws.failing(monkeypatch)
+    assert "Everything was put back as it was" in invoke("rootfs", {**BASE, "host": True})["msg"]
+    trees.same(tree, PLACE)
+    assert os.listdir(FOLDER) == ["case"]
+    monkeypatch.undo()
     gone()
 
 
@@ -233,6 +254,17 @@ def test_packages_that_cannot_be_installed() -> None:
     assert world.difference(before, world.snapshot()) == []
 
 
+def test_what_installs_packages_ends_with_the_run(program: pathlib.Path) -> None:
+    program.write_text(STAND_IN.replace("echo line one", "sleep 31536000; echo line one"))
+    asleep = "pgrep -f '^sleep 31536000' || true"
+    run = Run("rootfs", {**BASE, "debootstrap": {"suite": "sid"}})
+    world.until(lambda: len(world.sh(asleep).split()) == 2)
+    os.kill(run.pid, signal.SIGKILL)
+    assert run.killed()
+    world.until(lambda: not world.sh(asleep))
+    laws.run("rootfs", {**BASE, "state": "absent"})
+
+
 def test_no_program_for_packages(tmp_path: pathlib.Path) -> None:
     options = {**BASE, "debootstrap": {"suite": "sid"}}
     hidden = world.sh("ls /usr/bin/mmdebstrap /usr/sbin/debootstrap 2>/dev/null || true").split()
@@ -248,7 +280,7 @@ def test_no_program_for_packages(tmp_path: pathlib.Path) -> None:
 
 # --- what somebody changed ---------------------------------------------------------------------------
 
-#: What somebody does, what is told of it, and whether metadata show it.
+#: What somebody does, and what is told of it.
 CHANGES: dict[str, tuple[str, list[str]]] = {
     "mode": ("chmod 600 etc/two", ["etc/two: mode"]),
     "owner": ("chown 1:2 etc/two", ["etc/two: owner, group"]),
@@ -263,8 +295,7 @@ CHANGES: dict[str, tuple[str, list[str]]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("verify", ["metadata", "content"])
-@pytest.mark.parametrize("case", CHANGES)
+@pytest.mark.parametrize(("case", "verify"), list(zip(CHANGES, itertools.cycle(("metadata", "content")))))
 def test_what_was_changed_is_repaired(tree: pathlib.Path, case: str, verify: str) -> None:
     script, told = CHANGES[case]
     if verify == "content":

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import os
 import struct
 import typing as t
@@ -62,6 +63,23 @@ def exchange(one: str, other: str) -> None:
     :raises OSError: the kernel refused; ``EINVAL``: the file system cannot.
     """
     call("renameat2", _HERE, os.fsencode(one), _HERE, os.fsencode(other), _EXCHANGE)
+
+
+def replace(draft: str, path: str, old: str) -> None:
+    """Put a directory in the place of another one of the same file system.
+
+    :param old: path that the other one gets; nothing is there.
+    :raises OSError: the kernel refused. Each of the two is then at one of the three paths.
+    """
+    try:
+        exchange(draft, path)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        os.rename(path, old)  # the file system, as that of NFS, has no exchange: for a moment, there is neither
+        os.rename(draft, path)
+    else:
+        os.rename(draft, old)
 
 
 def mounted_in(path: str) -> list[str]:

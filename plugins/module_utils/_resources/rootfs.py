@@ -17,7 +17,7 @@ import typing as t
 
 from .._image.reference import reference
 from .._kernel import files
-from .._kernel.directories import exchange, identity, mounted_in, opened
+from .._kernel.directories import identity, mounted_in, opened, replace
 from .._kernel.syscall import call
 from .._model.errors import InvalidOptions, KernelError, NsfleetError, OptionError
 from .._model.field import RECREATE, Field, State, Table
@@ -312,9 +312,8 @@ class Rootfs(Resource):
 
     def _replace(self) -> None:
         made = self._build()
-        exchange(self._draft, self.path)
         self._clear(self._old)
-        os.rename(self._draft, self._old)
+        replace(self._draft, self.path, self._old)
         self._placed(made)
 
     def _build(self) -> Made:
@@ -415,10 +414,10 @@ class Rootfs(Resource):
         return resource
 
     def _put_back(self) -> None:
-        for place in (self._draft, self._old):
+        for place, other in ((self._draft, self._old), (self._old, self._draft)):
             if os.path.lexists(place) and identity(place) == self._before:
                 if os.path.lexists(self.path):
-                    exchange(place, self.path)
+                    replace(place, self.path, other)
                 else:
                     os.rename(place, self.path)
                 return

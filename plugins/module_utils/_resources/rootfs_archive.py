@@ -14,6 +14,7 @@ import tempfile
 import typing as t
 import urllib.parse
 
+from .._image.errors import ImageError
 from .._kernel.directories import opened
 from .._model.errors import KernelError, Missing, NsfleetError, OptionError
 from .._model.field import State
@@ -96,7 +97,10 @@ class Archive(Source):
         """Unpack it."""
         with self._downloaded(place) if self.is_remote else self._opened() as file:
             found = _Hashed(file)
-            _unpack(found, place)
+            try:
+                _unpack(found, place)
+            except ImageError as error:
+                raise NsfleetError(f"archive: {self._place}: {error}") from None
             seen = {} if self.is_remote else _seen(file)
         self._check(found.digest)
         return Origin(found.digest, seen)

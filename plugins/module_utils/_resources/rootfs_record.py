@@ -58,7 +58,8 @@ class Records:
     def load(self, identity: str) -> Made | None:
         """What is known of a directory; ``None`` if it is not one of ours."""
         try:
-            return Made(**json.loads(files.read_text(self._path(identity, _RECORD)) or ""))
+            known = json.loads(files.read_text(self._path(identity, _RECORD)) or "")
+            return Made(**{word: known[word] for word in Made._fields if word in known})
         except (ValueError, TypeError):
             return None
 
