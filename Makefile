@@ -8,6 +8,7 @@ OUTPUT := tests/output
 PLAY   := ANSIBLE_COLLECTIONS_PATH=$(CURDIR)/.build ANSIBLE_CONFIG=$(CURDIR)/playbooks/ansible.cfg $(BIN)/ansible-playbook
 ROUNDS ?= 10
 COUNT  ?= 200
+SANITY ?=
 PARTS  ?=
 LOCAL  := -i playbooks/inventories/local
 SANDBOX := $(BIN)/python tests/support/sandbox.py
@@ -21,6 +22,8 @@ LONGEST := case-examples case-container
 SUITES := sanity matrix-small $(LONGEST) lint unit $(filter-out $(LONGEST),$(EACH_CASE))
 #: All but site-sources, which takes minutes, and of which site-rootfs has a small part.
 SITES  := hosts-small $(filter-out site-sources,$(EACH_SITE))
+#: The Python of the controller: make test leaves the others to make sanity. The oldest has a suite of its own, matrix-small.
+ONE    = $(shell $(PYTHON) -c 'import sysconfig; print(sysconfig.get_python_version())')
 #: How many of them: one more than there are processors on the smallest machine, since each waits now and then.
 AT_ONCE := --keep-going --jobs=3 --output-sync=target
 #: Debian packages that the tests need.
@@ -30,7 +33,7 @@ PACKAGES := apache2-utils bubblewrap busybox bzip2 conmon conntrack containerd c
 
 # Test hosts: which cases (empty: all), on which Debian, with which control groups (docs/testing.md).
 CASES  ?=
-MOST   ?= 3
+MOST   ?= 2
 HOST   ?= bookworm
 CGROUP ?= v2
 #: Kinds of root file systems in the site of site-sources: directory archive image.
@@ -66,7 +69,7 @@ nsrun: $(TREE) ## The runtime as one file, build/nsrun, with the command line of
 test: packages ## All that proves the collection on this machine
 	rm -rf $(OUTPUT)
 	$(MAKE) $(VENV)/test $(TREE)
-	-$(MAKE) $(AT_ONCE) $(SUITES:lint=$(LINT)) hosts-image
+	-$(MAKE) $(AT_ONCE) $(SUITES:lint=$(LINT)) hosts-image SANITY="--python $(ONE)"
 	-$(MAKE) $(AT_ONCE) $(SITES:hosts-small=test-hosts-small)
 	@$(SUPPORT).summary $(OUTPUT) $(SUITES) $(SITES)
 
@@ -88,8 +91,8 @@ lint-changelog: TOOL = antsibull-changelog lint
 $(LINT): $(VENV)/test $(TREE)
 	$(SUPPORT).tool $(OUTPUT)/$@.xml $(TOOL)
 
-sanity: $(VENV)/test ## ansible-test sanity, without an ignore file
-	$(SUPPORT).sanity $(OUTPUT)
+sanity: $(VENV)/test ## ansible-test sanity, without an ignore file, with all Pythons (SANITY="--python 3.11")
+	$(SUPPORT).sanity $(OUTPUT) $(SANITY)
 
 unit: $(VENV)/test $(TREE) ## Tests without a kernel
 	$(PYTEST) tests/unit --junit-xml=$(OUTPUT)/unit.xml
@@ -120,7 +123,7 @@ test-hosts-ansible: packages $(VENV)/test $(TREE) ## What only Ansible over ssh 
 test-hosts-all: packages $(VENV)/test $(TREE) ## Cases in every shape of virtual machine
 	for shape in $(SHAPES); do $(HOSTED) --base $${shape%/*} --cgroup $${shape#*/} $(CASES) || exit; done
 
-test-hosts-small: packages $(VENV)/test $(TREE) ## A few of the cases that make cases skipped, since this kernel cannot run them (MOST=3)
+test-hosts-small: packages $(VENV)/test $(TREE) ## A few of the cases that make cases skipped, since this kernel cannot run them (MOST=2)
 	$(HOSTED) --cold --only-lacking --most $(MOST)
 
 test-hosts-lacking: packages $(VENV)/test $(TREE) ## All of them

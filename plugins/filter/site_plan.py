@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import collections.abc
 import typing as t
 
 from ansible.errors import AnsibleFilterError
@@ -97,9 +98,21 @@ def site_plan(
     :raises AnsibleFilterError: with everything that is wrong.
     """
     try:
-        return _site.site_plan(list(networks), list(services), host, ports or {})
+        return _site.site_plan(_read(networks), _read(services), host, _read(ports or {}))
     except (_site.SiteError, _addressing.AddressingError) as error:
         raise AnsibleFilterError(f"nsfleet.linux.site_plan: {error}") from error
+
+
+def _read(value: t.Any) -> t.Any:
+    """A value in plain containers.
+
+    Those of ansible-core 2.19 compute what is in them when it is read, and a copy of one copies all variables.
+    """
+    if isinstance(value, collections.abc.Mapping):
+        return {key: _read(item) for key, item in value.items()}
+    if isinstance(value, collections.abc.Sequence) and not isinstance(value, (str, bytes)):
+        return [_read(item) for item in value]
+    return value
 
 
 class FilterModule:

@@ -111,7 +111,7 @@ def is_for_targets(names: set[str]) -> bool:
 def test_units(target: Environment) -> None:
     files = [str(path) for path in UNIT.glob("test_*.py") if is_for_targets(imports(path))]
     assert files
-    command = [str(target.bin / "python"), "-m", "pytest", "-q", *files]
+    command = [str(target.bin / "python"), "-m", "pytest", "-q", "--hypothesis-profile=few", *files]
     environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
     done = subprocess.run(command, cwd=environments.ROOT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

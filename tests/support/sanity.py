@@ -6,8 +6,9 @@
     python -m support.sanity OUTPUT [OPTION...]
 
 It wants the collection in a directory that is named like it and not a link to another, so it gets a copy of what git
-knows. Its tools go into virtual environments below ``.cache``, by pip; what it would download from a server of its own,
-pip's bootstrap script, is Python's own ``ensurepip`` here. Further options go to ansible-test.
+knows, but for the tests, which users do not get and which other tools check more strictly. Its tools go into virtual
+environments below ``.cache``, by pip; what it would download from a server of its own, pip's bootstrap script, is
+Python's own ``ensurepip`` here. Further options go to ansible-test.
 """
 
 from __future__ import annotations
@@ -27,16 +28,20 @@ HOME = ROOT / ".cache" / "ansible-test"
 BOOTSTRAP = "import ensurepip\n\nensurepip.bootstrap(default_pip=True)\n"
 #: Where ansible-test looks before it downloads the bootstrap script of the version of pip that it is made for.
 BOOTSTRAP_FILE = HOME / ".ansible" / "test" / "cache" / "get_pip_24_2.py"
+#: Of the tests, it reads which Pythons modules are for.
+TESTS, CONFIGURATION = "tests/", "tests/config.yml"
 #: What ansible-test reports of a test for files of a kind that is not there: nothing was left out.
 NOTHING_TO_TEST = "No tests applicable."
 
 
 def copy() -> None:
-    """Everything that git knows or would take, in a repository of its own."""
+    """Everything that git knows or would take, but for the tests, in a repository of its own."""
     shutil.rmtree(COPY, ignore_errors=True)
     command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     names = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout.split("\0")
     for name in filter(None, names):
+        if name.startswith(TESTS) and name != CONFIGURATION:
+            continue
         if os.path.lexists(ROOT / name):  # not one that was removed and is not committed
             (COPY / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, COPY / name, follow_symlinks=False)

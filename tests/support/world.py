@@ -27,6 +27,7 @@ COUNTERS = (
 )  # fmt: skip
 #: Files of cgroupfs that list processes.
 MEMBERS = ("cgroup.procs", "cgroup.threads", "/tasks")
+_SETTINGS: dict[str, bool] = {}  #: by name of a file of cgroupfs, as far as they were met
 #: Flags that follow a link's carrier up to a second later.
 LATE = frozenset({"LOWER_UP", "NO-CARRIER", "linkdown"})
 #: What IPv6 makes by itself of a link that is up, up to two seconds later.
@@ -170,22 +171,24 @@ def _groups() -> dict[str, dict[str, t.Any]]:
     found: dict[str, dict[str, t.Any]] = {}
     for folder, _folders, names in os.walk("/sys/fs/cgroup"):
         if "nsfleet" in folder or "case" in folder:
-            paths = (os.path.join(folder, name) for name in names if not name.endswith(COUNTERS))
-            found[folder] = {path: _content(path) for path in paths if _is_setting(path)}
+            paths = (f"{folder}/{name}" for name in names if not name.endswith(COUNTERS) and _is_setting(folder, name))
+            found[folder] = {path: _content(path) for path in paths}
             found[folder]["owner"] = (os.stat(folder).st_uid, os.stat(folder).st_gid)
             found[folder]["marks"] = {name: os.getxattr(folder, name) for name in os.listxattr(folder)}
     return found
 
 
-def _is_setting(path: str) -> bool:
+def _is_setting(folder: str, name: str) -> bool:
     """What somebody can set and look at; and what devices are allowed, which version 1 sets by other files."""
-    return os.stat(path).st_mode & 0o600 == 0o600 or path.endswith("devices.list")
+    if name not in _SETTINGS:  # a file of one name is of one kind in all groups
+        _SETTINGS[name] = os.stat(f"{folder}/{name}").st_mode & 0o600 == 0o600 or name == "devices.list"
+    return _SETTINGS[name]
 
 
 def _content(path: str) -> str:
     try:
-        with open(path, encoding="utf-8", errors="replace") as file:
-            text = file.read()
+        with open(path, "rb", buffering=0) as file:
+            text = file.read().decode(errors="replace")
     except OSError as error:
         return str(error.errno)
     return "\n".join(filter(_lives, text.split())) if path.endswith(MEMBERS) else text
