@@ -21,11 +21,9 @@ from .._kernel.directories import identity, mounted_in, opened, replace
 from .._kernel.syscall import call
 from .._model.errors import InvalidOptions, KernelError, NsfleetError, OptionError
 from .._model.field import RECREATE, Field, State, Table
+from .._model.names import absolute_path
 from .._model.resource import ADOPT, CREATE, DELETE, SET, Change, Observation, Resource, Step
-from .._runtime import bundle
-from .._runtime import state as states
 from . import rootfs_archive, rootfs_debootstrap
-from .container_fields import absolute_path
 from .policy import POLICY
 from .rootfs_record import Made, Records
 from .rootfs_source import Directory, Host, Image, Origin, Source
@@ -256,6 +254,9 @@ class Rootfs(Resource):
 
     def _users(self) -> t.Iterator[Exception]:
         """Containers that have the tree; while it is made anew, those only that run, or may at any moment."""
+        from .._runtime import bundle
+        from .._runtime import state as states
+
         try:
             names = bundle.users_of(os.path.realpath(self.path))
         except bundle.Damaged as error:

@@ -18,7 +18,7 @@ from .._image.errors import ImageError
 from .._kernel.directories import opened
 from .._model.errors import KernelError, Missing, NsfleetError, OptionError
 from .._model.field import State
-from .container_fields import absolute_path
+from .._model.names import absolute_path
 from .rootfs_source import Origin, Source
 
 if t.TYPE_CHECKING:

@@ -16,7 +16,7 @@ from .._kernel import files
 from .._kernel.syscall import call
 from .._model.errors import Missing, NsfleetError, OptionError
 from .._model.field import RECREATE, Field, State, Table
-from .container_fields import absolute_path
+from .._model.names import absolute_path
 from .rootfs_source import Origin, Source
 
 if t.TYPE_CHECKING:

@@ -17,10 +17,12 @@ import json
 import os
 import typing as t
 
-from .._image.tree import Tree, digest_of, dump, load
 from .._kernel import files
 from .._model.errors import KernelError
 from .._model.field import State
+
+if t.TYPE_CHECKING:
+    from .._image.tree import Tree
 
 _RECORD, _TREE = ".json", ".tree"
 
@@ -42,6 +44,8 @@ class Made(t.NamedTuple):
 
     def of(self, tree: Tree) -> Made:
         """The same with another tree."""
+        from .._image.tree import digest_of
+
         size = sum(seen.entry.size for seen in tree.values())
         return self._replace(digest=digest_of(tree), files=len(tree), size=size)
 
@@ -69,6 +73,8 @@ class Records:
         :param tree: all its files, if they are others than before.
         :raises KernelError: the file system refused.
         """
+        from .._image.tree import dump
+
         try:
             if tree is not None:
                 files.write_with_directory(self._path(identity, _TREE), dump(tree))
@@ -78,6 +84,8 @@ class Records:
 
     def tree(self, identity: str) -> Tree | None:
         """All files of a directory of ours; ``None``: nobody knows any more."""
+        from .._image.tree import load
+
         try:
             return load(files.read_text(self._path(identity, _TREE)) or "") or None
         except (ValueError, TypeError):
