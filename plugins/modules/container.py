@@ -64,16 +64,20 @@ options:
     description:
       - Where the container writes to. Without a layer of its own it writes into O(rootfs), and two containers with one
         rootfs see each other's writes.
-      - The default is V(none). With O(image), which nobody writes to, it is V(disk), and V(none) with O(read_only).
+      - The default is V(none). With O(image), which nobody writes to, it is V(disk), or V(copy) if overlayfs could not
+        be used when the image came (V(plain) in the result of M(nsfleet.linux.image)); and V(none) with O(read_only).
     type: str
     choices:
       none: Into the root file system itself; an O(image) can only be read then.
       disk: Into a private layer on disk, which lives as long as the container.
       tmpfs: Into a private layer in memory, which lives as long as it runs.
+      copy: Into a private copy of the O(image), which lives as long as the container, and needs neither overlayfs nor
+        idmapped mounts.
   idmap:
     description:
       - Show the files of O(rootfs) with owners mapped as O(uid_mappings) and O(gid_mappings) say, so that no file has
-        to be given to another owner. Needs Linux 5.12 and a file system that can do it.
+        to be given to another owner. Needs Linux 5.12 (5.19 with a private layer) and a file system that can do it.
+        With O(overlay=copy), the files of the copy are given to those owners where that cannot be.
       - The default is V(false).
     type: bool
   read_only:

@@ -77,6 +77,11 @@ images:
       elements: str
       sample:
         - /var/lib/nsfleet/images/layers/9834876dcfb05cb167a5c24953
+    plain:
+      description: Whether RV(images[].layers) is one directory with all that the layers make together, since overlayfs
+        could not be used when the image came. A container gets a copy of it then.
+      type: bool
+      sample: false
     created:
       description: When it was made, as it says itself.
       type: str

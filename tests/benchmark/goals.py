@@ -23,3 +23,7 @@ TASK: t.Final = 0.4
 UNPACK: t.Final = {"umoci raw unpack": 1.2, "tar -x": 2.5}
 #: Whether somebody changed a tree, to ``find -printf`` and a digest of what it says.
 STAMP: t.Final = 0.5
+#: An image taken from an archive, to ``podman load``.
+IMPORT: t.Final = 1.0
+#: What a store grows by with a hundred containers from one image, to a MiB.
+GROWTH: t.Final = 1.0

@@ -13,7 +13,7 @@ import argparse
 import functools
 import typing as t
 
-from benchmark import execs, idle, imports, many, podman_module, programs, service, tasks, unpacking
+from benchmark import execs, idle, images, imports, many, podman_module, programs, service, tasks, unpacking
 
 Part = t.Callable[[int], t.Iterator[str]]
 
@@ -33,6 +33,7 @@ def parts(count: int) -> dict[str, Part]:
         "many": functools.partial(many.many, count=count),
         "podman_module": podman_module.podman_module,
         "unpacking": unpacking.unpacking,
+        "images": images.images,
         "imports": imports.imports,
     }
 

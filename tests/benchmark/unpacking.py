@@ -37,9 +37,8 @@ Ways = dict[str, t.Callable[[], float]]
 
 def unpacking(rounds: int) -> t.Iterator[str]:
     """Both layers."""
-    problem = _obtain()
-    layers = {f"{FILES} files": _many, **({} if problem else {f"Debian {SUITE}, minbase": DEBIAN.read_bytes})}
-    for name, data in layers.items():
+    problem, found = layers()
+    for name, data in found.items():
         with _memory() as place:
             images.layout(place / "image", {"latest": Image(data())})
             yield head(f"One layer, gzip: {name}", "ms")
@@ -52,6 +51,16 @@ def unpacking(rounds: int) -> t.Iterator[str]:
             yield row("digest by metadata, in process", looked["digest"], OTHER, looked["find"])
     if problem:
         yield f"\nWithout the layer of Debian: {problem}"
+
+
+def layers() -> tuple[str, dict[str, t.Callable[[], bytes]]]:
+    """Layers to measure with.
+
+    :returns: why that of Debian cannot be had, and what gives each plain archive, by what it is.
+    """
+    problem = _obtain()
+    debian = {} if problem else {f"Debian {SUITE}, minbase": DEBIAN.read_bytes}
+    return problem, {f"{FILES} files": _many, **debian}
 
 
 def _obtain() -> str:

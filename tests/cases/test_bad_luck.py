@@ -14,6 +14,7 @@ import typing as t
 
 import pytest
 from ansible_collections.nsfleet.linux.plugins.module_utils._plan import transaction
+from ansible_collections.nsfleet.linux.plugins.module_utils._runtime import groups, monitor
 from support import laws, world
 from support.invoke import Run, invoke
 
@@ -92,6 +93,56 @@ def test_creation_and_removal_at_once(kind: str) -> None:
         if not there:
             laws.settled(kind, options)
     laws.run(kind, absent(options))
+
+
+def waits_for_a_lock(pid: int) -> bool:
+    """Whether the kernel says so of a process (proc(5), ``/proc/locks``)."""
+    return any(f" {pid} " in line for line in world.sh("grep -e '->' /proc/locks || true").splitlines())
+
+
+def ended(pid: int) -> bool:
+    """Whether a child has ended, which is still to be waited for then."""
+    return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+
+
+def test_group_of_monitors_is_not_removed_from_under_a_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever failed to start a container tidies up when another start has made the group, and is not in it yet."""
+    make = groups.monitors
+
+    def make_and_be_disturbed(host: t.Any = None) -> t.Any:
+        made = make(host)
+        other = os.fork()
+        if other == 0:
+            os.closerange(3, 256)  # locks are not its own
+            groups.remove_empty()
+            os._exit(0)
+        world.until(lambda: ended(other) or waits_for_a_lock(other))
+        return made
+
+    monkeypatch.setattr(groups, "monitors", make_and_be_disturbed)
+    options = task("container", 1)
+    laws.run("container", options)
+    monkeypatch.undo()
+    (pid,) = world.sh("pgrep -of '^/bin/sh -c trap'").split()
+    assert "nsfleet/monitors" in world.sh(f"cat /proc/$(ps -o ppid= -p {pid} | tr -d ' ')/cgroup")
+    laws.settled("container", options)
+    laws.run("container", absent(options))
+
+
+def test_start_that_fails_leaves_no_monitor(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has said why it ends, and lives on: whoever asked for the start waits for its end."""
+    laws.run("container", task("container", 2))
+    before = world.snapshot()
+    tell = monitor._tell
+
+    def tell_and_live_on(writing: int, words: str) -> None:
+        tell(writing, words)
+        world.sh("sleep 1.2")
+
+    monkeypatch.setattr(monitor, "_tell", tell_and_live_on)
+    assert invoke("container", {**task("container", 1), "user": "nobody-at-all"}).failed
+    assert world.difference(before, world.snapshot()) == []
+    laws.run("container", absent(task("container", 2)))
 
 
 # --- disks -------------------------------------------------------------------------

@@ -678,6 +678,7 @@ def test_containers_of_other_names_leave_each_other_alone() -> None:
     laws.settled("container", BASE)
     monitor = world.sh(f"ps -o ppid= -p {second}").strip()
     laws.repaired("container", other, f"kill -KILL {second}; while test -d /proc/{monitor}; do :; done")
+    assert world.sh("pgrep -fc 'monitor case.2$'").strip() == "1"
     laws.remove("container", other)
     assert pid() == first
     laws.remove("container", {"name": "case"})

@@ -5,7 +5,8 @@
 """What images a host has, for whoever only looks: the names of things in the store, and what is written down of them.
 
     ROOT/blobs/DIGEST           documents and layers as they were transported; ``.part``: not yet whole
-    ROOT/layers/NAME            an unpacked layer, a lower directory of overlayfs; ``.part``: not yet whole
+    ROOT/layers/NAME            an unpacked layer, a lower directory of overlayfs; ``.part``: not yet whole. Where
+                                overlayfs cannot be used, a whole image
     ROOT/images/DIGEST.json     an image: its documents, blobs and layers
     ROOT/names/NAME/TAG.json    which image a reference is
 
@@ -47,6 +48,7 @@ class Stored(t.NamedTuple):
     layers: tuple[str, ...]
     size: int  #: of its blobs, bytes
     unpacked: int = 0  #: of the archives that its layers were unpacked from, bytes
+    plain: bool = False  #: all layers are one directory, since overlayfs could not be used when it came
 
 
 def is_whole(path: str, digest: str) -> bool:
@@ -96,7 +98,8 @@ class Catalog:
         with open(self._blob(known["config"]), "rb") as file:
             config = manifest.parse_config(file.read())
         size = sum(known["blobs"].values())
-        return Stored(reference, digest, known["resolved"], config, layers, size, known["unpacked"])
+        plain = known.get("plain", False)
+        return Stored(reference, digest, known["resolved"], config, layers, size, known["unpacked"], bool(plain))
 
     def images(self) -> list[Stored]:
         """All images that a reference leads to, sorted by it; those of which something is missing are left out."""

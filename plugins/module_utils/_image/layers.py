@@ -2,7 +2,7 @@
 # Copyright (c) 2026, the nsfleet.linux authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Layers, each unpacked once and alone, as a lower directory of overlayfs.
+"""Layers, each unpacked once and alone, as a lower directory of overlayfs; or all of an image as one tree.
 
 A layer is known by the digest of its plain archive, so that it is the same however it was compressed. Its directory has
 a short name: mount(2) takes at most 4095 bytes of options, into which 128 lower directories have to fit when they are
@@ -12,6 +12,8 @@ A layer need not describe the directories that its files are in, which are then 
 owners and modes, or even elsewhere, where a link leads (``bin/x`` over ``bin -> usr/bin``). Unpacked alone it would
 stand over them with directories of its own. Nor need it have the file that it has another name for. Such a layer is
 unpacked over the ones below, as the upper directory of an overlay, and is another one over other layers.
+
+Where overlayfs cannot be used, an image is one directory, which its layers are unpacked into one after the other.
 """
 
 from __future__ import annotations
@@ -31,7 +33,7 @@ from .draft import DRAFT, locked_folder
 from .errors import ImageError, LacksBelow
 
 if t.TYPE_CHECKING:
-    from .unpack import Unpacked
+    from .unpack import Unpacked, Whiteouts
 
 #: How names of records end.
 _RECORD: t.Final = ".json"
@@ -81,6 +83,24 @@ class Layers:
         """Size of what layers were unpacked from, bytes."""
         return sum(self._record(name)["size"] for name in names)
 
+    def objection(self) -> str:
+        """Why overlayfs cannot be used here; empty if it can. A file system that refuses all else says so later.
+
+        :raises KernelError: it cannot be tried out.
+        """
+        import tempfile
+
+        from .._kernel import overlay
+
+        try:
+            spare = tempfile.mkdtemp(DRAFT, "overlay", self.directory)  # swept with drafts
+            try:
+                return overlay.objection(spare)
+            finally:
+                files.remove_tree(spare)
+        except OSError as error:
+            raise KernelError(f"try out overlayfs in {self.directory}", error) from None
+
     def unpack(self, blob: t.BinaryIO, digest: str) -> None:
         """Have a layer: unpack it, or wait for whoever does so already.
 
@@ -90,13 +110,11 @@ class Layers:
         :raises KernelError: the file system refused; nothing of the layer is left then.
         """
 
-        from . import compression
-        from .unpack import Whiteouts, unpack
+        from .unpack import Whiteouts
 
         def fill(draft: int) -> dict[str, t.Any]:
             try:
-                with compression.opened(blob) as stream:
-                    return _record_of(unpack(stream, draft, Whiteouts.OVERLAY), digest)
+                return _unpacked(blob, digest, draft, Whiteouts.OVERLAY)
             except LacksBelow as error:
                 _empty(draft)
                 return {**_NOTHING, "lacks": str(error)}
@@ -127,6 +145,18 @@ class Layers:
             else:
                 names.append(name_of(digest))
         return names
+
+    def tree(self, digests: t.Sequence[str], opened: t.Callable[[str], t.BinaryIO]) -> str:
+        """Name of the one directory that is an image where overlayfs cannot be used.
+
+        :param digests: of its layers, from the lowest to the highest.
+        :param opened: opens a layer as it was transported.
+        :raises ImageError: a layer is damaged, hostile, or another one.
+        :raises KernelError: the file system refused; nothing of the tree is left then.
+        """
+        whole = manifest.digest_of(f"tree {' '.join(digests)}".encode())
+        self._make(whole, functools.partial(_fill_whole, digests, opened))
+        return name_of(whole)
 
     def remove(self, name: str) -> None:
         """Remove a layer, which looks like a draft from the first moment on."""
@@ -178,13 +208,12 @@ class Layers:
 
         :param below: directories, the highest first.
         """
-        from . import compression
-        from .unpack import Whiteouts, unpack
+        from .unpack import Whiteouts
 
         _copy_top(below[0], draft)
         merged = self._merged(below, self.path(name_of(chain)))
-        with merged as root, opened(digest) as blob, compression.opened(blob) as stream:
-            return _record_of(unpack(stream, root, Whiteouts.APPLY), digest)
+        with merged as root, opened(digest) as blob:
+            return _unpacked(blob, digest, root, Whiteouts.APPLY)
 
     @contextlib.contextmanager
     def _merged(self, below: t.Sequence[str], path: str) -> t.Iterator[int]:
@@ -205,6 +234,27 @@ class Layers:
                 os.close(root)
         finally:
             files.remove_tree(spare)
+
+
+def _fill_whole(digests: t.Sequence[str], opened: t.Callable[[str], t.BinaryIO], draft: int) -> dict[str, t.Any]:
+    """Unpack layers over each other, and say what is known of the tree then."""
+    from .unpack import Whiteouts
+
+    total = dict(_NOTHING)
+    for digest in digests:
+        with opened(digest) as blob:
+            known = _unpacked(blob, digest, draft, Whiteouts.APPLY)
+        total.update({count: total[count] + known[count] for count in ("entries", "size")})
+    return total
+
+
+def _unpacked(blob: t.BinaryIO, digest: str, root: int, whiteouts: Whiteouts) -> dict[str, t.Any]:
+    """Unpack a layer as it was transported, and say what is known of it then."""
+    from . import compression
+    from .unpack import unpack
+
+    with compression.opened(blob) as stream:
+        return _record_of(unpack(stream, root, whiteouts), digest)
 
 
 def _copy_top(model: str, folder: int) -> None:

@@ -11,6 +11,7 @@ with. Whoever uses the store holds a shared lock on it; :meth:`Store.collect` an
 from __future__ import annotations
 
 import fcntl
+import functools
 import json
 import os
 import typing as t
@@ -30,6 +31,10 @@ from .source import Image, Layer, Source, assembled, document, image
 #: Layers that are downloaded and unpacked at the same time.
 AT_ONCE: t.Final = 4
 _COMPRESSED: t.Final = f"{manifest.LAYER}+gzip"
+
+
+#: What is made of layers.
+_Made = t.TypeVar("_Made")
 
 
 class Collected(t.NamedTuple):
@@ -112,24 +117,6 @@ class Store(Catalog):
         found = manifest.parse(document(self, self._descriptor(digest)), self._descriptor(digest).media_type)
         layers = found.layers if isinstance(found, Manifest) else ()
         return tuple(map(Layer, layers, stored.config.diff_ids))
-
-    def unpack(self, digest: str, root: int) -> None:
-        """Unpack all layers of an image into one tree, for what overlayfs cannot be used for.
-
-        :param digest: of its manifest.
-        :param root: descriptor of an empty directory that nobody else writes to.
-        :raises ImageError: the image is not there, or damaged.
-        :raises KernelError: the file system refused.
-        """
-        from . import compression
-        from .unpack import Whiteouts, unpack
-
-        with self.using():
-            for layer in self.layers_of(digest):
-                with self.blobs.open(layer.descriptor.digest) as blob, compression.opened(blob) as stream:
-                    found = unpack(stream, root, Whiteouts.APPLY)
-                if found.digest != layer.diff_id:
-                    raise ImageError(layer.descriptor.digest, "it is damaged; pull the image again")
 
     def name(self, digest: str, reference: Reference) -> None:
         """Let a reference lead to an image that is there.
@@ -225,21 +212,38 @@ class Store(Catalog):
             self.blobs.put(digest, data)
         known = self.image(found.descriptor.digest)
         if known is None or known.resolved != found.resolved.digest:
-            self._have_layers(source, found)
-            blobs = {digest: layer.digest for digest, layer in zip(found.config.diff_ids, found.manifest.layers)}
-            self._keep(found, self.layers.stack(found.config.diff_ids, lambda digest: self.blobs.open(blobs[digest])))
+            plain = bool(self.layers.objection())
+            self._keep(found, self._have_layers(source, found, plain), plain)
         self.name(found.descriptor.digest, reference)
         stored = self.find(reference)
         if stored is None:
             raise ImageError(str(reference), "another run removed the image meanwhile; do it again")
         return stored
 
-    def _have_layers(self, source: Source, found: Image) -> None:
+    def _have_layers(self, source: Source, found: Image, plain: bool) -> list[str]:
+        """Have what the root of an image is made of.
+
+        :param plain: as one directory, since overlayfs cannot be used; else one a layer.
+        :returns: names of the directories, from the lowest to the highest.
+        """
+        digests = found.config.diff_ids
+        wanted = dict(zip(digests, found.manifest.layers))
+
+        def opened(digest: str) -> t.BinaryIO:
+            return self.blobs.open(wanted[digest].digest)
+
+        if plain:
+            self._at_once([functools.partial(self.blobs.fetch, source, layer) for layer in wanted.values()])
+            return [self._mended(source, found.manifest.layers, lambda: self.layers.tree(digests, opened))]
+        self._at_once([functools.partial(self._have_layer, source, layer, digest) for digest, layer in wanted.items()])
+        return self.layers.stack(digests, opened)
+
+    @staticmethod
+    def _at_once(work: t.Iterable[t.Callable[[], object]]) -> None:
         from concurrent.futures import ThreadPoolExecutor
 
-        wanted = dict(zip(found.config.diff_ids, found.manifest.layers))
         with ThreadPoolExecutor(AT_ONCE) as pool:
-            running = [pool.submit(self._have_layer, source, layer, digest) for digest, layer in wanted.items()]
+            running = [pool.submit(each) for each in work]
             try:
                 for each in running:
                     each.result()
@@ -249,22 +253,30 @@ class Store(Catalog):
 
     def _have_layer(self, source: Source, layer: Descriptor, digest: str) -> None:
         self.blobs.fetch(source, layer)
-        if self.layers.has(digest):
-            return
+        if not self.layers.has(digest):
+            self._mended(source, [layer], lambda: self._unpack(layer, digest))
+
+    def _mended(self, source: Source, layers: t.Iterable[Descriptor], make: t.Callable[[], _Made]) -> _Made:
+        """Make something of layers, and once more of those that are fetched again if a disk forgot what it was given.
+
+        :raises ImageError: something is wrong with what the source gives.
+        """
         try:
-            self._unpack(layer, digest)
+            return make()
         except ImageError:
-            if self.blobs.is_whole(layer.digest):
+            damaged = [layer for layer in layers if not self.blobs.is_whole(layer.digest)]
+            if not damaged:
                 raise
-            self.blobs.drop(layer.digest)  # a disk forgot what it was given
+        for layer in damaged:
+            self.blobs.drop(layer.digest)
             self.blobs.fetch(source, layer)
-            self._unpack(layer, digest)
+        return make()
 
     def _unpack(self, layer: Descriptor, digest: str) -> None:
         with self.blobs.open(layer.digest) as blob:
             self.layers.unpack(blob, digest)
 
-    def _keep(self, found: Image, layers: t.Sequence[str]) -> None:
+    def _keep(self, found: Image, layers: t.Sequence[str], plain: bool) -> None:
         """Write down what an image consists of."""
         documents = {digest: len(data) for digest, data in found.documents.items()}
         self._write(
@@ -274,6 +286,7 @@ class Store(Catalog):
                 "resolved": found.resolved.digest,
                 "config": found.manifest.config.digest,
                 "layers": list(layers),
+                "plain": plain,
                 "unpacked": self.layers.size(layers),
                 "blobs": {**documents, **{layer.digest: layer.size for layer in found.manifest.layers}},
             },

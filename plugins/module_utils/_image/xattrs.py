@@ -25,11 +25,12 @@ def carried(key: str) -> bool:
     return key.startswith(_CARRIED) and not key.startswith(_OVERLAY)
 
 
-def carried_of(file: int | str) -> dict[str, bytes]:
+def carried_of(file: int | str, follow: bool = False) -> dict[str, bytes]:
     """The extended attributes of a file that go with it, sorted.
 
-    :param file: descriptor, or a path whose last part is not followed.
+    :param file: descriptor, or a path.
+    :param follow: whether the path is that of a link to the file.
     """
-    follow = isinstance(file, int)
+    follow = follow or isinstance(file, int)
     keys = sorted(filter(carried, os.listxattr(file, follow_symlinks=follow)))
     return {key: os.getxattr(file, key, follow_symlinks=follow) for key in keys}

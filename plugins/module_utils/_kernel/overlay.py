@@ -25,6 +25,9 @@ if t.TYPE_CHECKING:
 #: Largest value that fsconfig(2) takes, and largest text that mount(2) takes, bytes.
 _VALUE, _PAGE = 255, 4095
 _MOST_LINKS = 40
+_OPAQUE = ("trusted.overlay.opaque", b"y")
+#: What says that a kernel, or a file system, cannot do what overlayfs needs.
+_CANNOT = (errno.ENODEV, errno.EINVAL, errno.EOPNOTSUPP, errno.EPERM)
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -56,6 +59,28 @@ def _mounted_at(place: str, options: str) -> int:
         return mount_api.clone_tree(place, recursive=False)
     finally:
         mount.detach(place)
+
+
+def objection(folder: str) -> str:
+    """Why overlayfs cannot be used for what is in a directory; empty if it can.
+
+    It is tried out: with what hides a file, with what hides a directory, and with a mount that is never attached.
+
+    :param folder: an empty directory, which whoever calls throws away.
+    :raises OSError: it cannot be tried out.
+    """
+    lower, upper, work, place = (os.path.join(folder, name) for name in ("lower", "upper", "work", "place"))
+    for path in (lower, upper, work, place):
+        os.mkdir(path)
+    try:
+        os.mknod(os.path.join(lower, "gone"), stat.S_IFCHR, os.makedev(0, 0))
+        os.setxattr(lower, *_OPAQUE)
+        os.close(merged([lower], place, [("upperdir", upper), ("workdir", work)]))
+    except OSError as error:
+        if error.errno not in _CANNOT:
+            raise
+        return error.strerror or str(error)
+    return ""
 
 
 class Layers:
@@ -173,6 +198,6 @@ class Layers:
 def _replaces(folder: int) -> bool:
     """Whether a directory hides all that lower layers have at its place."""
     try:
-        return os.getxattr(folder, "trusted.overlay.opaque") == b"y"
+        return os.getxattr(folder, _OPAQUE[0]) == _OPAQUE[1]
     except OSError:
         return False

@@ -24,13 +24,13 @@ from .._cgroup.hierarchy import Host, detect
 from .._kernel import netns
 from .._kernel.sysctl import namespace_of
 from .._model.errors import InvalidOptions, KernelError, Missing, NsfleetError, OptionError
-from .._model.field import LIVE, RESTART, Field, State, Table
+from .._model.field import LIVE, RECREATE, RESTART, Field, State, Table
 from .._model.resource import CREATE, DELETE, SET, Change, Observation, Passing, Resource, Step, flatten
 from .._runtime import groups
 from .._runtime import state as states
 from .._runtime.bundle import Bundle
 from .._runtime.mount_options import objection, parse_options
-from .._runtime.spec import PATH, VERSION, Spec, annotate, annotation, shared_layers
+from .._runtime.spec import PATH, VERSION, Spec, annotate, annotation, own_tree, shared_layers
 from . import container_live, limits
 from .container_fields import (
     ASKED,
@@ -96,6 +96,7 @@ class Container(Passing):
         self._restored: Spec | None = None
         self._started = False
         self._layer = ""  #: which of the private layers on disk is its own
+        self._owned = ""  #: whether the files of a tree of its own belong to its users outside
         self._below = ""  #: the shared layers below its root file system, of an image
         self._no_image = False  #: whether the store lacks the image that it is to have
         self._lacking: set[str] = set()  #: why it cannot have the ids that it is to have
@@ -150,7 +151,7 @@ class Container(Passing):
         wanted, image = self.wanted, container_image.find(reference)
         self._no_image = image is None
         wanted["image_digest"] = image.digest if image else ""
-        wanted.setdefault("overlay", "none" if wanted.get("read_only") else "disk")
+        wanted.setdefault("overlay", container_image.overlay(image, wanted.get("read_only", False)))
         if image is None:
             return
         told = container_image.defaults(image)
@@ -193,8 +194,8 @@ class Container(Passing):
         """What can be told from the options alone."""
         if self.described:
             errors = [
-                *self._check_namespaces(), *self._check_mappings(), *self._check_mounts(), *self._check_nodes(),
-                *limits.check(self.wanted), *self._check_passing(),
+                *self._check_namespaces(), *self._check_overlay(), *self._check_mappings(), *self._check_mounts(),
+                *self._check_nodes(), *limits.check(self.wanted), *self._check_passing(),
             ]  # fmt: skip
             if not (self.wanted["command"] or self._no_image):
                 errors.append(OptionError("command", "expected the program to run and its arguments, as a list"))
@@ -224,6 +225,10 @@ class Container(Passing):
                 yield OptionError(f"sysctls[{name}]", f"needs namespaces.{kind} not to be the host's")
         if any(self.wanted["time_offsets"].values()) and spaces["time"] != "private":
             yield OptionError("time_offsets", f"needs namespaces.time to be private, not {spaces['time']}")
+
+    def _check_overlay(self) -> t.Iterator[OptionError]:
+        if self.wanted["overlay"] == "copy" and not self.options.get("image"):
+            yield OptionError("overlay", "copy needs an image, of which the container gets a copy")
 
     def _check_mappings(self) -> t.Iterator[OptionError]:
         private = self.wanted["namespaces"]["user"] == "private"
@@ -288,7 +293,8 @@ class Container(Passing):
         if self._profile is not None:
             spec["linux"]["seccomp"] = self._profile
         annotate(spec, "below", self._below)
-        annotate(spec, "layer", self._layer if self.wanted["overlay"] == "disk" else "")
+        annotate(spec, "layer", self._layer if self.wanted["overlay"] in ("disk", "copy") else "")
+        annotate(spec, "owned", self._owned if self.wanted["overlay"] == "copy" else "")
         container_live.write_limits(spec, self._limits())
         return spec
 
@@ -305,7 +311,7 @@ class Container(Passing):
             described = self.applied or _BUNDLE_FIELDS.read(self._empty_spec())
             bundle.salvage(os.path.join(described["cgroup_parent"], self.name))
         else:
-            self._layer = annotation(bundle.spec, "layer")
+            self._layer, self._owned = (annotation(bundle.spec, note) for note in ("layer", "owned"))
             if not self.described:
                 self._keep_description(bundle.spec)
         state, known = self._read(bundle)
@@ -380,10 +386,19 @@ class Container(Passing):
         yield from (Missing(words) for words in sorted(self._lacking))
         yield from self._missing_files()
         yield from self._missing_namespaces()
+        yield from self._other_owners(steps)
         yield from self._cannot_filter()
         group = Group(self._group_name(), self.host)
         yield from self._group_of_others(group)
         yield from self._limit_obstacles(group)
+
+    def _other_owners(self, steps: t.Sequence[Step]) -> t.Iterator[Exception]:
+        """Files that were given to its users stay with them; they go only when it is made anew."""
+        changes = [change for step in steps for change in step.changes]
+        if self._owned and not any(change.field.effect == RECREATE for change in changes):
+            for option in {change.path[0] for change in changes}.intersection(MAPPINGS):
+                words = "this host has no idmapped mounts, so the container's files were given to its users"
+                yield OptionError(option, f"{words}; keep the mappings, or remove the container and make it anew")
 
     def _limit_obstacles(self, group: Group) -> t.Iterator[Exception]:
         """Limits that this host does not have, and controllers that the group cannot get."""
@@ -471,7 +486,8 @@ class Container(Passing):
 
     def requested(self) -> list[Change]:
         """What the task says; that a running container is supervised goes without saying."""
-        named = (*self.given, "running", *(MAPPINGS if "subordinate_ids" in self.given else ()))
+        copied = ["overlay"] if self.wanted.get("overlay") == "copy" else ()  # which takes a while, and room
+        named = (*self.given, "running", *copied, *(MAPPINGS if "subordinate_ids" in self.given else ()))
         return [change for change in super().requested() if change.path[0] in named]
 
     def create(self) -> list[Step]:
@@ -497,7 +513,8 @@ class Container(Passing):
             steps += [self.step(SET, (change,), functools.partial(self.write, change)) for change in soft]
         elif soft or hard:
             steps.append(self.step(SET, [*hard, *soft], self._configure))
-        return [*steps, *(self.step(SET, (change,), functools.partial(self.write, change)) for change in last)]
+        # Whoever is started has a monitor, and is to have no other one.
+        return [*steps, *(self.step(SET, last, functools.partial(self.write, change)) for change in last[:1])]
 
     def recreate(self, changes: t.Sequence[Change]) -> list[Step]:
         """Another root file system: what the container wrote into the old one goes with it, once the new one runs."""
@@ -518,9 +535,20 @@ class Container(Passing):
             self._configure()
 
     def _configure(self) -> None:
-        self.bundle, spec = Bundle(self.name), self.compose()
+        self.bundle = Bundle(self.name)
+        self._have_own_tree()
+        spec = self.compose()
         with self._ids_kept(spec), self._image_kept(annotation(spec, "image-digest")):
             self.bundle.write(spec)
+
+    def _have_own_tree(self) -> None:
+        """A copy of its image takes a while: it is made before the container is stopped that it is to replace."""
+        spec = self.compose()
+        if own_tree(spec):
+            from .._runtime import own_tree as trees
+
+            with self._image_kept(annotation(spec, "image-digest")):
+                self._owned = "true" if trees.make(self.bundle, spec) else ""
 
     @staticmethod
     def _image_kept(digest: str) -> contextlib.AbstractContextManager[None]:
@@ -573,6 +601,7 @@ class Container(Passing):
         from .._runtime import rehearsal
 
         try:
+            self._have_own_tree()
             rehearsal.rehearse(self.bundle, self.compose())
         except (NsfleetError, OSError) as error:
             raise NsfleetError(f"{self.target} could not be started so, and was not stopped: {error}") from error

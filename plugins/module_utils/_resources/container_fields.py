@@ -526,7 +526,7 @@ FIELDS: t.Final = (
     # The name of an image can come to lead to another one.
     _noted("image_digest", "str", "", RECREATE, option=False),
     _at("rootfs", "path", "root.path", "/", RECREATE, canonical=absolute_path),
-    _noted("overlay", "str", "none", RECREATE, choices=("none", "disk", "tmpfs")),
+    _noted("overlay", "str", "none", RECREATE, choices=("none", "disk", "tmpfs", "copy")),
     _noted("idmap", "bool", False),
     _at("read_only", "bool", "root.readonly", False),
     _at("command", "list", "process.args", [], elements="str", canonical=_command),

@@ -57,6 +57,13 @@ def _canonical(image: Stored, name: str, value: t.Any) -> t.Any:
         raise OptionError("image", problem) from error
 
 
+def overlay(image: Stored | None, read_only: bool) -> str:
+    """Where a container writes to if the task does not say."""
+    if read_only:
+        return "none"
+    return "copy" if image is not None and image.plain else "disk"
+
+
 def below(image: Stored) -> str:
     """All layers but the highest one, as a description has them (:func:`.spec.shared_layers`)."""
     return ":".join(reversed(image.layers[:-1]))

@@ -63,6 +63,7 @@ def shown(stored: Stored) -> State:
         "platform": str(config.platform),
         "size": stored.size,
         "layers": list(stored.layers),
+        "plain": stored.plain,
         "created": config.created,
         "entrypoint": list(config.entrypoint),
         "cmd": list(config.cmd),

@@ -120,7 +120,7 @@ class Made:
         if not bundle.exists:
             return [Missing(f"container: there is no container {bundle.name}")]
         if annotation(bundle.spec, "overlay") != "disk":
-            return [OptionError("container", f"expected one with overlay: disk; {bundle.name} keeps nothing on disk")]
+            return [OptionError("container", f"expected one with overlay: disk; {bundle.name} has no layer on disk")]
         return self._of_running(bundle)
 
     def _of_running(self, bundle: Bundle) -> list[Exception]:

@@ -8,12 +8,15 @@
     config.json                     the OCI bundle's description
     rootfs/                         empty; the place in which the root is put together, seen by the container only
     upper*/ work*/                  its private layer, if it has one on disk; its description says which is its own
+    tree*/                          the copy of its image that is its root, if it has one; likewise
     log                             standard output and standard error
     monitor.log                     what its monitor has to say
 """
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import hashlib
 import json
 import os
@@ -21,7 +24,7 @@ import typing as t
 
 from .._kernel import files
 from .._model.errors import NsfleetError
-from .spec import Spec, annotation, fixed, layer, shared_layers
+from .spec import Spec, annotation, fixed, layer, own_tree, shared_layers
 
 DIRECTORY: t.Final = "/var/lib/nsfleet/containers"
 #: What containers share: the runtime's archive, compiled filters of system calls.
@@ -106,20 +109,20 @@ class Bundle:
         """What a description says of a private layer that there is not yet: the end of its directories' names."""
         there = self._layers()
         endings = ("", *(f".{number}" for number in range(2, len(there) + 3)))
-        return next(ending for ending in endings if f"upper{ending}" not in there)
+        return next(ending for ending in endings if there.isdisjoint((f"upper{ending}", f"tree{ending}")))
 
     def spare_layers(self) -> list[str]:
         """Directories of private layers that are not its own: they are of descriptions that it had, or was to have."""
         own = _layer(self.spec) if self.exists else ()
-        return [name for name in self._layers() if name not in own]
+        return sorted(self._layers().difference(own))
 
     def forget_layers(self, names_: t.Iterable[str]) -> None:
         """Remove such directories."""
         for name in names_:
             files.remove_tree(os.path.join(self.directory, name))
 
-    def _layers(self) -> list[str]:
-        return [name for name in files.list_directory(self.directory) if name.startswith(("upper", "work"))]
+    def _layers(self) -> set[str]:
+        return {name for name in files.list_directory(self.directory) if name.startswith(("upper", "work", "tree"))}
 
     def remove(self) -> None:
         """Remove the container from disk. Its root file system is not part of it and stays."""
@@ -130,13 +133,32 @@ class Bundle:
 
 
 def _layer(spec: Spec) -> t.Sequence[str]:
-    return layer(spec) if annotation(spec, "overlay") == "disk" else ()
+    """Names of the directories that are a container's own."""
+    if annotation(spec, "overlay") == "disk":
+        return layer(spec)
+    return [name for name in (own_tree(spec),) if name]
 
 
 def _is_description(spec: t.Any) -> bool:
     """Whether decoded JSON has the sections of a description, and the control group by which we find its processes."""
     sections = isinstance(spec, dict) and all(isinstance(spec.get(section), dict) for section in _SECTIONS)
     return sections and isinstance(spec["linux"].get("cgroupsPath"), str)
+
+
+@contextlib.contextmanager
+def locked(alone: bool) -> t.Iterator[int]:
+    """Lock what containers have in common, which is for who holds the lock of one of them.
+
+    :param alone: whether nobody else may hold it meanwhile (flock(2)).
+    :returns: descriptor. A child that has a copy of it holds the lock, too, until it closes that.
+    """
+    os.makedirs(DIRECTORY, mode=0o700, exist_ok=True)
+    fd = os.open(DIRECTORY, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+        yield fd
+    finally:
+        os.close(fd)
 
 
 def names() -> list[str]:

@@ -2,7 +2,7 @@
 # Copyright (c) 2026, the nsfleet.linux authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A copy of a directory that a mount is about to cover (``tmpcopyup`` of the runtime-spec).
+"""A copy of a directory: of one that a mount is about to cover (``tmpcopyup`` of the runtime-spec), or of an image.
 
 Both directories are somebody else's: whatever is opened was looked at before by a descriptor that no link led to
 (O_PATH, openat2(2)), so neither a fifo nor a device is ever opened, and nothing outside is read or written.
@@ -18,17 +18,44 @@ import typing as t
 from .._kernel.path import open_in
 
 _PIECE: t.Final = 1 << 20
+#: Gives a copy what it is beside its content: what the original is, a descriptor of it, name and directory of the copy.
+Adopt = t.Callable[[os.stat_result, int, str, int], None]
 
 
-def copy_up(source: int, target: int) -> None:
-    """Copy all that is in a directory into an empty one, with owners, modes, times, links and holes.
+def finish(
+    info: os.stat_result, name: str, folder: int, owners: tuple[int, int], attributes: t.Mapping[str, bytes]
+) -> None:
+    """Give a copy owners, extended attributes, mode and times.
+
+    In this order: a change of the owner takes set-user-id and file capabilities away (chown(2)), and the mode is part
+    of an access control list.
+
+    :param info: what the original is.
+    :param name: of the copy.
+    :param folder: descriptor of its directory.
+    """
+    os.chown(name, *owners, dir_fd=folder, follow_symlinks=False)
+    for key, value in attributes.items():
+        os.setxattr(f"/proc/self/fd/{folder}/{name}", key, value, follow_symlinks=False)
+    if not stat.S_ISLNK(info.st_mode):
+        os.chmod(name, stat.S_IMODE(info.st_mode), dir_fd=folder)
+    os.utime(name, ns=(info.st_atime_ns, info.st_mtime_ns), dir_fd=folder, follow_symlinks=False)
+
+
+def _adopt(info: os.stat_result, _found: int, name: str, folder: int) -> None:
+    finish(info, name, folder, (info.st_uid, info.st_gid), {})
+
+
+def copy_up(source: int, target: int, adopt: Adopt = _adopt) -> None:
+    """Copy all that is in a directory into an empty one, with links and holes.
 
     :param source: descriptor of the directory (O_PATH).
-    :param target: descriptor of the directory that the copy is put into, which nobody else can reach; it gets owner,
-        mode and times, too.
+    :param target: descriptor of the directory that the copy is put into, which nobody else can reach.
+    :param adopt: gives each copy, directories and the target last, what it is beside its content; owner, mode and times
+        of the original if nothing else is said.
     :raises OSError: there is no room for it, or it is nested deeper than a path can be long.
     """
-    copy = _Copy(target)
+    copy = _Copy(target, adopt)
     folders = [""]
     for folder in folders:  # which grows on the way
         here, there = _open_both(source, target, folder)
@@ -37,7 +64,7 @@ def copy_up(source: int, target: int) -> None:
         os.close(there)
     for folder in reversed(folders):  # what is written into a directory changes its times
         here, there = _open_both(source, target, folder)
-        _adopt(os.fstat(here), ".", there)
+        adopt(os.fstat(here), here, ".", there)
         os.close(here)
         os.close(there)
 
@@ -51,10 +78,12 @@ class _Copy:
     """A copy that is being made.
 
     :param target: descriptor of its top.
+    :param adopt: see :func:`copy_up`.
     """
 
-    def __init__(self, target: int) -> None:
+    def __init__(self, target: int, adopt: Adopt) -> None:
         self.target = target
+        self.adopt = adopt
         #: Where files that have several names are in the copy, by what they are in the original.
         self.links: dict[tuple[int, int], str] = {}
 
@@ -78,6 +107,7 @@ class _Copy:
             os.link(first, name, src_dir_fd=self.target, dst_dir_fd=there, follow_symlinks=False)
         else:
             _make(name, found, info, there)
+            self.adopt(info, found, name, there)
             if info.st_nlink > 1:
                 self.links[info.st_dev, info.st_ino] = f"{folder}/{name}".lstrip("/")
         os.close(found)
@@ -98,7 +128,6 @@ def _make(name: str, found: int, info: os.stat_result, there: int) -> None:
         _fill(reading, writing, info.st_size)
         os.close(reading)
         os.close(writing)
-    _adopt(info, name, there)
 
 
 def _fill(reading: int, writing: int, size: int) -> None:
@@ -115,11 +144,3 @@ def _fill(reading: int, writing: int, size: int) -> None:
         if not piece:  # it became shorter meanwhile
             return
         place += os.pwrite(writing, piece, place)
-
-
-def _adopt(info: os.stat_result, name: str, folder: int) -> None:
-    """Give a copy owner, mode and times; the mode after the owner, whose change takes set-user-id away."""
-    os.chown(name, info.st_uid, info.st_gid, dir_fd=folder, follow_symlinks=False)
-    if not stat.S_ISLNK(info.st_mode):
-        os.chmod(name, stat.S_IMODE(info.st_mode), dir_fd=folder)
-    os.utime(name, ns=(info.st_atime_ns, info.st_mtime_ns), dir_fd=folder, follow_symlinks=False)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import typing as t
 
 from .._cgroup.group import OURS, Group, Place
+from .._kernel import process
 from .._model.errors import NsfleetError, OptionError
 from .spec import annotate, annotation
 
@@ -235,12 +236,17 @@ def dispensable(name: str, host: Host) -> list[str]:
     return sorted({path for group in (Group(name, host), Group(_MONITORS, host)) for path in group.dispensable()})
 
 
-def remove_unused(paths: t.Iterable[str], everything: bool) -> None:
+def remove_unused(paths: t.Collection[str], everything: bool) -> None:
     """Remove such directories that a run which failed or was killed left.
 
     :param everything: the container's own, too, since there is no such container.
     """
-    Group(_MONITORS).remove_unused(paths, everything)
+    if not paths:
+        return
+    from .bundle import locked
+
+    with locked(alone=True):
+        Group(_MONITORS).remove_unused(paths, everything)
 
 
 def kill(spec: Spec) -> None:
@@ -294,6 +300,9 @@ def remove_draft(name: str) -> None:
 def monitors(host: Host | None = None) -> Group:
     """The group of the monitors, which are not to be in those of their callers, whose end or limits are not theirs.
 
+    Who makes it and enters it holds the lock of what containers have in common (:func:`.bundle.locked`), since whoever
+    has it alone removes the group if nobody is in it.
+
     :param host: its hierarchies; found out if not given.
     """
     group = Group(_MONITORS, host)
@@ -303,9 +312,15 @@ def monitors(host: Host | None = None) -> Group:
 
 def remove_empty() -> None:
     """Remove the group of the monitors if no monitor is left in it."""
+    from .bundle import locked
+
     group = Group(_MONITORS)
-    if group.exists and group.wait_empty(1.0):
-        group.remove()
+    if not group.exists or any(map(process.start_time, group.processes())):
+        return
+    group.wait_empty(1.0)  # the kernel takes out those that have ended a moment later
+    with locked(alone=True):
+        if group.exists and not group.processes():
+            group.remove()
 
 
 def below(group: Group, name: str) -> Group:

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import typing as t
 
@@ -16,7 +17,7 @@ from . import devices, hooks, init, payload, seccomp, usernamespace, users
 from .birth import Birth
 from .mount_options import PROPAGATIONS
 from .mounts import prepare_mount
-from .spec import NAMESPACE_KINDS, Spec, Told, annotation, has_root, layer, shared_layers, shares_mounts
+from .spec import NAMESPACE_KINDS, Spec, Told, annotation, has_root, layer, own_tree, shared_layers, shares_mounts
 
 if t.TYPE_CHECKING:
     import socket
@@ -240,12 +241,10 @@ class Launch(Birth):
         os.fchdir(small)
         os.mkdir("root")
         os.chdir("root")
-        if self.user_namespace is not None and annotation(self.spec, "idmap"):
-            self._doing = f"idmap: show the files of {self.spec['root']['path']} with other owners"
-            for tree in trees:
-                mount_api.map_ids(tree, self.user_namespace)
+        if self.user_namespace is not None and annotation(self.spec, "idmap") and not annotation(self.spec, "owned"):
+            self._map_ids(trees, self.user_namespace)
         where = annotation(self.spec, "overlay")
-        if where in ("", "none"):
+        if where in ("", "none", "copy"):
             self.setup.root = trees[0] if len(trees) == 1 else self._merge(self._below_layer(trees))
         else:
             self.setup.root = self._overlay(trees, where)
@@ -256,6 +255,20 @@ class Launch(Birth):
             return
         for number, entry in enumerate(self.setup.mounts):
             entry.wait(small, f"source{number}")
+
+    def _map_ids(self, trees: t.Sequence[int], user_namespace: int) -> None:
+        self._doing = f"idmap: show the files of {self.spec['root']['path']} with other owners"
+        try:
+            for tree in trees:
+                mount_api.map_ids(tree, user_namespace)
+        except OSError as error:
+            if error.errno not in mount_api.NO_IDMAP:
+                raise
+            image = annotation(self.spec, "image")
+            remedy = "say overlay: copy" if image else "without idmap, give them to users of the namespace (chown)"
+            raise NsfleetError(
+                f"{error.strerror}: this kernel has no idmapped mounts of that file system; {remedy}"
+            ) from error
 
     def _make_what_it_may_not(self) -> None:
         """What nobody in the user namespace has rights to."""
@@ -282,8 +295,9 @@ class Launch(Birth):
         return trees
 
     def _clone_layers(self) -> list[int]:
+        own = own_tree(self.spec)
         trees = []
-        for path in shared_layers(self.spec):
+        for path in [os.path.join(self.place.directory, own)] if own else shared_layers(self.spec):
             self._doing = f"rootfs: {path}"
             trees.append(mount_api.clone_tree(path))
         return trees
@@ -318,7 +332,13 @@ class Launch(Birth):
 
     def _merge(self, lower: t.Sequence[str], options: t.Sequence[tuple[str, str]] = ()) -> int:
         """A new, detached mount of directories over each other, see :func:`.overlay.merged`."""
-        return overlay.merged(lower, self._folder("merged"), options)
+        try:
+            return overlay.merged(lower, self._folder("merged"), options)
+        except OSError as error:
+            if error.errno != errno.ENODEV:
+                raise
+            words = "an image that is removed and pulled again is stored so that overlay: copy does without it"
+            raise NsfleetError(f"this kernel has no overlayfs; {words}") from error
 
     def _make_nodes(self) -> None:
         """Nodes of devices, which nobody in a user namespace may make."""

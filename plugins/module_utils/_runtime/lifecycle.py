@@ -73,11 +73,15 @@ def _end_monitor(known: state.State, end: int) -> None:
     """The monitor ends by itself when its container does; if it waits before a restart, it is told to.
 
     :param end: signal. Nothing survives SIGKILL, but then nobody writes down how the container ended, either.
+    :raises NsfleetError: it cannot be killed.
     """
     if known.supervised:
-        process.send_signal(*known.monitor, end)
-        if not process.wait_for_end(*known.monitor, _AFTER_KILL):
-            process.send_signal(*known.monitor, signal.SIGKILL)
+        for number in (end, signal.SIGKILL):
+            process.send_signal(*known.monitor, number)
+            if process.wait_for_end(*known.monitor, _AFTER_KILL):
+                break
+        else:
+            raise NsfleetError(f"monitor of a container: process {known.monitor.pid} cannot be killed")
         with contextlib.suppress(ChildProcessError):  # whose child it is, if that is still there, is who started it
             os.waitpid(known.monitor.pid, os.WNOHANG)
 

@@ -24,7 +24,7 @@ import typing as t
 from .._kernel import process
 from .._model.errors import NsfleetError
 from . import groups, state
-from .bundle import Bundle
+from .bundle import Bundle, locked
 from .spec import Told, annotation, told
 
 if t.TYPE_CHECKING:
@@ -62,29 +62,37 @@ def _fork(bundle: Bundle, run: _Work, host: Host | None = None) -> None:
     """Become two; the child is the monitor, and says by a pipe when the container runs, or why not."""
     from .archive import install
 
-    archive, group = install(), groups.monitors(host)
+    archive = install()
     reading, writing = os.pipe()
+    with locked(alone=False) as lock:
+        group = groups.monitors(host)
 
-    def be_monitor(places: t.Iterable[Place]) -> t.NoReturn:
-        os.close(reading)
-        _be_monitor(bundle, writing, run, archive, lambda: group.enter(0, places))
+        def enter(places: t.Iterable[Place]) -> None:
+            group.enter(0, places)
+            os.close(lock)
 
-    _fork_into(group, be_monitor)
+        def be_monitor(places: t.Iterable[Place]) -> t.NoReturn:
+            os.close(reading)
+            _be_monitor(bundle, writing, run, archive, lambda: enter(places))
+
+        monitor = _fork_into(group, be_monitor)
     os.close(writing)
     with open(reading, "rb") as pipe:
         told = pipe.read().decode()
     if told != "running":
+        os.waitpid(monitor, 0)
         groups.remove(bundle.spec)  # a monitor that was killed has not
         groups.remove_empty()
         raise NsfleetError(f"container {bundle.name}: {told or 'its monitor died'}")
 
 
-def _fork_into(group: Group, be_child: t.Callable[[t.Iterable[Place]], t.NoReturn]) -> None:
+def _fork_into(group: Group, be_child: t.Callable[[t.Iterable[Place]], t.NoReturn]) -> int:
     """fork(2), with a child that is born into a control group, or is to move itself where that is deadly.
 
     It stays the caller's child. The caller ends soon, and the init process is its parent then.
 
     :param be_child: called in the child with the places of the group that it is still to move itself into.
+    :returns: pid of the child.
     """
     hear, say = os.pipe()
     birthplace = group.birthplace()
@@ -99,8 +107,10 @@ def _fork_into(group: Group, be_child: t.Callable[[t.Iterable[Place]], t.NoRetur
         lives = pipe.read(1)
     if not lives:  # birth.BornDead
         os.waitpid(pid, 0)
-        if os.fork() == 0:
+        pid = os.fork()
+        if pid == 0:
             be_child(group.places)
+    return pid
 
 
 def _be_monitor(bundle: Bundle, writing: int, run: _Work, archive: str, enter: t.Callable[[], object]) -> t.NoReturn:

@@ -58,7 +58,7 @@ MOUNTS: t.Final = (
 )  # fmt: skip
 
 #: Annotations of ours that say how a container is started.
-FIXED_NOTES: t.Final = ("overlay", "layer", "below", "idmap", "user", "groups")
+FIXED_NOTES: t.Final = ("overlay", "layer", "owned", "below", "idmap", "user", "groups")
 
 
 def fixed(spec: Spec) -> Spec:
@@ -125,6 +125,11 @@ def layer(spec: Spec) -> tuple[str, str]:
     """
     ending = annotation(spec, "layer")
     return f"upper{ending}", f"work{ending}"
+
+
+def own_tree(spec: Spec) -> str:
+    """Name of the directory, in its bundle, of the tree that is a container's own root; empty if it has none."""
+    return f"tree{annotation(spec, 'layer')}" if annotation(spec, "overlay") == "copy" else ""
 
 
 def annotation(spec: Spec, name: str) -> str:

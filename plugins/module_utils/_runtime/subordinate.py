@@ -11,8 +11,6 @@ say: there is no other record that could differ from them.
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import os
 import typing as t
 
 from .._kernel import files
@@ -87,15 +85,10 @@ def kept(name: str, linux: t.Mapping[str, t.Any]) -> t.Iterator[None]:
     :param linux: the section ``linux`` of its description.
     :raises NsfleetError: another one has.
     """
-    os.makedirs(bundle.DIRECTORY, mode=0o700, exist_ok=True)
-    lock = os.open(bundle.DIRECTORY, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with bundle.locked(alone=True):
         for kind in FILES:
             mine = [(each["hostID"], each["hostID"] + each["size"]) for each in linux.get(kind) or ()]
             others = ranges(kind, (each for each in bundle.names() if each != name))
             if any(overlap(one, other) for one in mine for other in others):
                 raise NsfleetError("subordinate_ids: another container got the same ids meanwhile; run the task again")
         yield
-    finally:
-        os.close(lock)
