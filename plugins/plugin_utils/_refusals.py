@@ -27,6 +27,7 @@ from ansible_collections.nsfleet.linux.plugins.module_utils._resources import (
     image,
     nat,
     netns,
+    rootfs,
 )
 from ansible_collections.nsfleet.linux.plugins.module_utils._resources.nat_table import Publication, collisions
 
@@ -37,6 +38,8 @@ Plan = dict[str, t.Any]
 _OF_THE_ROLE: t.Final = frozenset({"name", "state", "rootfs", "image", "cgroup_parent"})
 #: Options of an image that it gives by variables of its own.
 _OF_THE_IMAGE: t.Final = frozenset({"name", "path"})
+#: Where the role puts a root file system that has no path.
+_OF_SERVICES: t.Final = "/var/lib/nsfleet/rootfs/service"
 #: Parts of a service that are options of a module.
 _PARTS: t.Final = {"container": container.TABLE, "total_limits": cgroup.TABLE}
 
@@ -68,12 +71,12 @@ def misspelt_in_parts(service: Description, where: str) -> t.Iterator[str]:
     for part, table in _PARTS.items():
         if isinstance(service.get(part), dict):
             yield from misspelt(service[part], _options(table), f"{where}.{part}", **table.rules)
-    rootfs = service.get("rootfs")
-    rootfs = rootfs if isinstance(rootfs, dict) else {}
-    from_image = rootfs.get("source") == "image"
-    if isinstance(rootfs.get("image_options"), dict):
+    tree = service.get("rootfs")
+    tree = tree if isinstance(tree, dict) else {}
+    from_image = tree.get("source") == "image"
+    if isinstance(tree.get("image_options"), dict):
         yield from misspelt(
-            rootfs["image_options"], _options(image.TABLE, _OF_THE_IMAGE), f"{where}.rootfs.image_options"
+            tree["image_options"], _options(image.TABLE, _OF_THE_IMAGE), f"{where}.rootfs.image_options"
         )
     if isinstance(service.get("container"), dict) and not (service["container"].get("command") or from_image):
         yield f"{where}.container.command: expected a program and its arguments"
@@ -142,17 +145,24 @@ def _container(service: Plan, name: str) -> Plan:
     return {**options, "name": name, "state": "started", "rootfs": "/", "namespaces": namespaces}
 
 
-def _of_rootfs(rootfs: Plan, where: str) -> t.Iterator[str]:
-    """What its source needs."""
-    needed = {"directory": ("directory",), "tar": ("archive", "checksum"), "image": ("image",)}
-    lacking = [option for option in needed.get(rootfs["source"], ()) if not rootfs[option]]
+def _of_rootfs(given: Plan, where: str) -> t.Iterator[str]:
+    """What its source needs, and what the module that gets it would refuse."""
+    source = given["source"]
+    needed = {"directory": ("directory",), "tar": ("archive", "checksum"), "image": ("image",)}.get(source, ())
+    lacking = [option for option in needed if not given[option]]
     for option in lacking:
-        yield f"{where}.{option}: expected one, since source is {rootfs['source']}"
-    if rootfs["source"] == "image" and not lacking:
-        options = completed(rootfs["image_options"], _options(image.TABLE, _OF_THE_IMAGE))
-        given = {**options, "name": rootfs["image"], "path": rootfs["archive"] or None}
+        yield f"{where}.{option}: expected one, since source is {source}"
+    if source == "image" and not lacking:
+        options = completed(given["image_options"], _options(image.TABLE, _OF_THE_IMAGE))
+        told = {**options, "name": given["image"], "path": given["archive"] or None}
         words = {"^name": "image", "^path": "archive", "^(?!image|archive)": "image_options."}
-        yield from _told(image.Image, given, where, words)
+        yield from _told(image.Image, told, where, words)
+    elif not lacking:
+        packages = {option: given[option] or None for option in ("suite", "mirror", "variant", "packages")}
+        kind = {"host": True} if source == "host" else {option: given[option] for option in needed}
+        options = {**kind, "debootstrap": packages if source == "debootstrap" else None, "exclude": given["exclude"]}
+        told = {**options, "path": given["path"] or _OF_SERVICES, "verify": given["verify"]}
+        yield from _told(rootfs.Rootfs, told, where, {r"^debootstrap\.": ""})
 
 
 def _of_ports(service: Plan, where: str) -> t.Iterator[str]:

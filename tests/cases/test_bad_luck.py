@@ -38,16 +38,17 @@ def task(kind: str, number: int) -> Options:
         "route": {"destination": f"10.20.{number}.0/24", "type": "blackhole"},
         "nat": {"name": f"case{number}", "networks": [{"subnet": f"10.9.{number}.0/24", "link": f"case{number}"}]},
         "container": {"name": f"case{number}", **CONTAINER},
+        "rootfs": {"path": f"/var/lib/nsfleet/rootfs/case{number}", "directory": "/etc/default"},
     }
     return tasks[kind]
 
 
-KINDS = ("netns", "veth", "bridge", "cgroup", "route", "nat", "container")
+KINDS = ("netns", "veth", "bridge", "cgroup", "route", "nat", "container", "rootfs")
 
 
 def absent(options: Options) -> Options:
     """The task that removes what another one made."""
-    kept = {name: value for name, value in options.items() if name in ("name", "destination", "peer")}
+    kept = {name: value for name, value in options.items() if name in ("name", "destination", "peer", "path")}
     return {**kept, "state": "absent"}
 
 
@@ -160,7 +161,7 @@ def mounted(folder: str, options: str, fill: bool) -> t.Iterator[None]:
         world.sh(f"umount {folder} && rmdir {folder} 2>/dev/null || true")
 
 
-FOLDERS = {"container": "/var/lib/nsfleet"}
+FOLDERS = dict.fromkeys(("container", "rootfs"), "/var/lib/nsfleet")
 
 
 def refused_by_the_disk(kind: str, words: str) -> None:
@@ -268,9 +269,10 @@ NONSENSE = ["", "{", "null", "[]", "{}", "7", '"x"', '[{"key": 1}]', "[1, null]"
 
 def paths(kind: str) -> tuple[str, str]:
     """Record and journal of the object of a number."""
-    domain = {"cgroup": "/run/nsfleet/cgroup", "container": "/var/lib/nsfleet/containers/case1"}.get(
-        kind, "/run/nsfleet/network"
-    )
+    domain = {
+        "cgroup": "/run/nsfleet/cgroup", "container": "/var/lib/nsfleet/containers/case1",
+        "rootfs": "/var/lib/nsfleet/trees/%2Fvar%2Flib%2Fnsfleet%2Frootfs%2Fcase1",
+    }.get(kind, "/run/nsfleet/network")  # fmt: skip
     records = [os.path.join(f"{domain}/{kind}", name) for name in os.listdir(f"{domain}/{kind}")]
     return records[0], f"{domain}/{kind}.journal"
 

@@ -65,6 +65,11 @@ GIVEN = {
         objects=(("image", {"name": "shop/web:1.4", "path": "/srv/images/web.tar"}),), within=shop.archived
     ),
     "netns": daemon("shop", "unshare --net"),
+    "rootfs": Given(
+        objects=(("image", {"name": "shop/web:1.4", "path": "/srv/images/web.tar"}),),
+        within=shop.sources,
+        variables=shop.ROOTS,
+    ),
     "veth": Given("ip netns add r1 && ip netns add r2", "ip netns delete r1 && ip netns delete r2"),
 }
 

@@ -112,6 +112,14 @@ KINDS = {
             {"name": "case", **CONTAINER, "cwd": "/tmp", "pids_max": 90},
             {"name": "other", **CONTAINER, "state": "present"},
         ),
+        Kind(
+            "rootfs",
+            {"path": "/var/lib/nsfleet/rootfs/case", "directory": "/srv/one", "verify": "content"},
+            {"path": "/var/lib/nsfleet/rootfs/case", "directory": "/srv/two", "exclude": ["b"]},
+            {"path": "/var/lib/nsfleet/rootfs/other", "directory": "/srv/one"},
+            "mkdir -p /srv/one/a /srv/two/b && echo 1 >/srv/one/a/1 && echo 2 >/srv/two/b/2",
+            "rm -r /srv/one /srv/two",
+        ),
     )
 }  # fmt: skip
 
@@ -121,7 +129,7 @@ def absent(options: Options) -> Options:
     return {**{name: value for name, value in options.items() if name in NAMING}, "state": "absent"}
 
 
-NAMING = ("name", "destination", "peer", "networks", "publish")
+NAMING = ("name", "destination", "peer", "networks", "publish", "path")
 
 
 # --- what the host looks like ----------------------------------------------------
@@ -141,6 +149,8 @@ def processes() -> list[str]:
     return sorted(re.sub(r"^.*nsrun\S*", "nsrun", line) for line in found if "grep" not in line)
 
 
+#: In texts: of a namespace, of a group of mounts, of a tree's birth.
+_NUMBERS = re.compile(r"(?<=net:\[)\d+(?=\])|(?<=shared:)\d+|(?<=born-)[0-9a-f]+")
 _INDIVIDUAL = ("ifindex", "link_index", "link_netnsid", "iflink", "cgroup.procs", "cgroup.threads", "/tasks")
 
 
@@ -149,7 +159,7 @@ def _anonymous(value: t.Any) -> t.Any:
         return {key: _anonymous(item) for key, item in value.items() if not key.endswith(_INDIVIDUAL)}
     if isinstance(value, list):
         return sorted((_anonymous(item) for item in value), key=str)
-    return re.sub(r"(?<=net:\[)\d+(?=\])|(?<=shared:)\d+", "N", value) if isinstance(value, str) else value
+    return _NUMBERS.sub("N", value) if isinstance(value, str) else value
 
 
 def same(expected: t.Sequence[t.Any], what: str, look: t.Callable[[], t.Any] = shape) -> None:

@@ -60,7 +60,7 @@ def holds(run: Run, original: str, **variables: str) -> None:
     assert world.sh(f"cat {ROOTFS}/bin/link") == "hello\n"
     assert run(plays) == 0
     assert run(play("absent", **variables)) == 1
-    assert world.sh(f"ls -A {os.path.dirname(ROOTFS)}") == ""
+    assert not os.path.exists(os.path.dirname(ROOTFS))
 
 
 def test_directory(run: Run, source: str) -> None:
@@ -90,9 +90,7 @@ def test_archive_that_is_another_one(run: Run, archive: tuple[str, str]) -> None
     wrong = {"source": "tar", "archive": path, "checksum": f"{checksum[:-4]}0000"}
     with pytest.raises(AssertionError, match="checksum"):
         run(play(**wrong))
-    assert not os.path.exists(ROOTFS)
-    run(play("absent", **wrong))
-    assert world.sh(f"ls -A {os.path.dirname(ROOTFS)}") == ""
+    assert not os.path.exists(os.path.dirname(ROOTFS))
 
 
 @pytest.mark.parametrize(

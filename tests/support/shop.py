@@ -1,11 +1,15 @@
 # Copyright (c) 2026, the nsfleet.linux authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the examples of images speak of: two registries, an archive and a tree, an image that needs no host."""
+"""What the examples of images and root file systems speak of: registries, archives, trees, an image that needs no host.
+
+Packages are installed by a program that only writes down what it is asked for.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import pathlib
 import shutil
 import typing as t
@@ -19,6 +23,14 @@ VARIABLES: t.Final = {"registry_user": registry.USER, "registry_password": regis
 _ARCHIVE, _AUTHORITY = pathlib.Path("/srv/images/web.tar"), pathlib.Path("/srv/images/ca.pem")
 _ROOT = pathlib.Path("/srv/images/root")
 _PROGRAM: t.Final = "/usr/bin/busybox"
+_BASE: t.Final = archive(folder("etc"), file("etc/motd", b"hello"))
+#: Those of the examples of root file systems.
+ROOTS: t.Final = {"base_sha256": hashlib.sha256(_BASE).hexdigest()}
+_INSTALLER: t.Final = pathlib.Path("/usr/local/bin/mmdebstrap")
+_WRITE: t.Final = """#!/bin/sh
+for place; do case $place in /*) break;; esac; done
+echo "$@" >$place/asked
+"""
 
 
 def web() -> Image:
@@ -49,6 +61,19 @@ def archived(place: pathlib.Path) -> t.Iterator[pathlib.Path]:
         yield layout
     finally:
         shutil.rmtree(_ARCHIVE.parent)
+
+
+@contextlib.contextmanager
+def sources(place: pathlib.Path) -> t.Iterator[None]:
+    """What trees are made of: the archive, another one, a tree, and what installs packages."""
+    with archived(place):
+        (_ARCHIVE.parent / "base.tar").write_bytes(_BASE)
+        _INSTALLER.write_text(_WRITE)
+        _INSTALLER.chmod(0o755)
+        try:
+            yield
+        finally:
+            _INSTALLER.unlink()
 
 
 @contextlib.contextmanager

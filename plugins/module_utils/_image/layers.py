@@ -155,7 +155,7 @@ class Layers:
         :raises KernelError: the file system refused; nothing of the tree is left then.
         """
         whole = manifest.digest_of(f"tree {' '.join(digests)}".encode())
-        self._make(whole, functools.partial(_fill_whole, digests, opened))
+        self._make(whole, functools.partial(fill_whole, digests, opened))
         return name_of(whole)
 
     def remove(self, name: str) -> None:
@@ -236,8 +236,15 @@ class Layers:
             files.remove_tree(spare)
 
 
-def _fill_whole(digests: t.Sequence[str], opened: t.Callable[[str], t.BinaryIO], draft: int) -> dict[str, t.Any]:
-    """Unpack layers over each other, and say what is known of the tree then."""
+def fill_whole(digests: t.Sequence[str], opened: t.Callable[[str], t.BinaryIO], draft: int) -> dict[str, t.Any]:
+    """Unpack layers over each other, and say what is known of the tree then.
+
+    :param digests: of their plain archives, from the lowest to the highest.
+    :param opened: opens a layer as it was transported.
+    :param draft: descriptor of an empty directory that nobody else writes to.
+    :raises ImageError: a layer is damaged, hostile, or another one.
+    :raises KernelError: the file system refused.
+    """
     from .unpack import Whiteouts
 
     total = dict(_NOTHING)

@@ -51,6 +51,7 @@ def pack(
     layer: bool,
     owner: Owner | None = None,
     only: t.Collection[str] | None = None,
+    closed: t.Collection[str] = (),
     limits: Limits = LIMITS,
 ) -> Packed:
     """Write a tree as a tar archive, uncompressed.
@@ -62,12 +63,13 @@ def pack(
     :param owner: user and group that the archive is to have, of those in the tree.
     :param only: paths of the files to write, ``.`` for the top, without what is in directories; else all are.
         All names of a file are written if its first one is.
+    :param closed: paths of directories that are written without what is in them.
     :raises ImageError: something in the tree cannot be said in an archive, or is too much.
     :raises KernelError: the file system refused something, or the tree changed.
     """
     packer = _Packer(out, layer, owner, only, limits)
     try:
-        for node in walk(tree):
+        for node in walk(tree, closed):
             packer.add(node)
     except OSError as error:
         raise KernelError("read the tree", error) from None

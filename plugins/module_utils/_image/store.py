@@ -23,7 +23,7 @@ from .blobs import Blobs, Measured
 from .catalog import FOLDERS, IMAGE, ROOT, Catalog, Stored
 from .draft import DRAFT
 from .errors import ImageError
-from .layers import Layers
+from .layers import Layers, fill_whole
 from .manifest import Config, Descriptor, Manifest, Platform
 from .reference import Reference
 from .source import Image, Layer, Source, assembled, document, image
@@ -117,6 +117,19 @@ class Store(Catalog):
         found = manifest.parse(document(self, self._descriptor(digest)), self._descriptor(digest).media_type)
         layers = found.layers if isinstance(found, Manifest) else ()
         return tuple(map(Layer, layers, stored.config.diff_ids))
+
+    def unpack(self, digest: str, root: int) -> None:
+        """Unpack all layers of an image into one tree that is not the store's.
+
+        :param digest: of its manifest.
+        :param root: descriptor of an empty directory that nobody else writes to.
+        :raises ImageError: the image is not there, or damaged.
+        :raises KernelError: the file system refused.
+        """
+        with self.using():
+            layers = self.layers_of(digest)
+            blobs = {layer.diff_id: layer.descriptor.digest for layer in layers}
+            fill_whole([layer.diff_id for layer in layers], lambda diff_id: self.blobs.open(blobs[diff_id]), root)
 
     def name(self, digest: str, reference: Reference) -> None:
         """Let a reference lead to an image that is there.

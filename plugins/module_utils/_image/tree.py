@@ -43,16 +43,25 @@ class Difference(t.NamedTuple):
 Tree = t.Mapping[str, Seen]
 
 
-def look(tree: int, read: bool) -> dict[str, Seen]:
+def sort_key(path: str) -> list[bytes]:
+    """Paths sorted by it are in the order of :func:`look`."""
+    return [] if path == "." else os.fsencode(path).split(b"/")
+
+
+def look(tree: int, read: bool, exclude: t.Collection[str] = (), closed: t.Collection[str] = ()) -> dict[str, Seen]:
     """All files of a tree, by path.
 
     :param tree: descriptor of its top.
     :param read: whether the content of files is read, too.
+    :param exclude: paths that are not looked at, with all that is below them.
+    :param closed: paths of directories that are looked at without what is in them.
     :raises OSError: the tree changes at the same time.
     """
     describer = Describer()
     found = {}
-    for node in walk(tree):
+    for node in walk(tree, {*exclude, *closed}):
+        if node.path in exclude:
+            continue
         entry = describer.entry(node)
         found[node.path or "."] = Seen(entry, _digest(node, entry.size) if read and entry.kind == stat.S_IFREG else "")
     return found
@@ -97,10 +106,15 @@ def digest(tree: int, content: bool) -> str:
     :param content: of all; else only of names, types, modes, owners, sizes, times, links, devices, and attributes.
     :raises OSError: the tree changes at the same time.
     """
-    return f"sha256:{hashlib.sha256(dump(look(tree, content)).encode()).hexdigest()}"
+    return digest_of(look(tree, content))
 
 
-def stamp(tree: int) -> str:
+def digest_of(tree: Tree) -> str:
+    """The same of a tree that was looked at."""
+    return f"sha256:{hashlib.sha256(dump(tree).encode()).hexdigest()}"
+
+
+def stamp(tree: int, exclude: t.Collection[str] = ()) -> str:
     """What changes whenever somebody changes anything in a tree, found without opening or describing a file.
 
     The kernel sets the time of status change (``st_ctime``, inode(7)) of what is changed in any way, and nobody else
@@ -108,6 +122,7 @@ def stamp(tree: int) -> str:
     it is the same again, :func:`look` tells.
 
     :param tree: descriptor of its top.
+    :param exclude: paths that are not looked at, with all that is below them.
     :returns: of this tree on this file system; a copy has another one.
     :raises OSError: the tree changes at the same time.
     """
@@ -118,11 +133,14 @@ def stamp(tree: int) -> str:
         folder = open_in(tree, path, _DIRECTORY, follow=False)
         try:
             for name in os.listdir(folder):
+                below = f"{path}/{name}" if path else name
+                if below in exclude:
+                    continue
                 info = os.stat(name, dir_fd=folder, follow_symlinks=False)
                 count += 1
                 total += info.st_ctime_ns
                 if stat.S_ISDIR(info.st_mode):
-                    pending.append(f"{path}/{name}")
+                    pending.append(below)
         finally:
             os.close(folder)
     return f"{count}-{total:x}"
@@ -160,20 +178,14 @@ def repair(tree: int, source: int, changed: t.Collection[Difference]) -> None:
     :raises ImageError: something in the source cannot be said in an archive.
     :raises KernelError: the file system refused something.
     """
-    import tempfile
-
-    from .pack import pack
-    from .unpack import Whiteouts, unpack
+    from .copy import copy
 
     added = [path for path, what in changed if what == _ADDED]
     for path in added:
         _remove(tree, path)
     wanted = {path for path, what in changed if what != _ADDED}
     wanted.update(os.path.dirname(path) or "." for path in added)  # whose times changed with that
-    with tempfile.TemporaryFile() as archive:
-        pack(source, archive, layer=False, only=wanted)
-        archive.seek(0)
-        unpack(archive, tree, Whiteouts.NONE)
+    copy(source, tree, only=wanted)
 
 
 def _remove(tree: int, path: str) -> None:

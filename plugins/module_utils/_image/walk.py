@@ -41,12 +41,13 @@ class Node(t.NamedTuple):
         return f"/proc/self/fd/{self.folder}/{self.name}"
 
 
-def walk(tree: int) -> t.Iterator[Node]:
+def walk(tree: int, closed: t.Collection[str] = ()) -> t.Iterator[Node]:
     """Every file of a tree, by name, with what is in a directory right after it.
 
     One directory is open at a time: a tree may be deeper than a process may have descriptors.
 
     :param tree: descriptor of its top.
+    :param closed: paths of directories that are not gone into.
     :returns: each while its directory is open.
     :raises OSError: the tree changes at the same time, or is nested deeper than a path can be long.
     """
@@ -57,7 +58,7 @@ def walk(tree: int) -> t.Iterator[Node]:
         try:
             for node in folder.rest():
                 yield node
-                if node.kind == stat.S_IFDIR:
+                if node.kind == stat.S_IFDIR and node.path not in closed:
                     pending.append(_Folder(tree, node.path))
                     break
             else:

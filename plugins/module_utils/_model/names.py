@@ -2,10 +2,14 @@
 # Copyright (c) 2026, the nsfleet.linux authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Names that the kernel and its tools accept. Each function gives the canonical form or says what was expected."""
+"""Names and paths that the kernel and its tools accept.
+
+Each function gives the canonical form or says what was expected.
+"""
 
 from __future__ import annotations
 
+import posixpath
 import re
 
 from .quantities import is_digits
@@ -34,6 +38,16 @@ def interface_name(value: str) -> str:
             + (f", which has {len(value.encode())} bytes" if len(value.encode()) > 15 else "")
         )
     return value
+
+
+def absolute_path(value: str) -> str:
+    """A path from the root, without detours.
+
+    :raises ValueError: it is not absolute.
+    """
+    if not value.startswith("/") or "\0" in value:
+        raise ValueError(f"expected a path from the root such as /srv/web, got {value!r}")
+    return posixpath.normpath(value)
 
 
 def optional_interface_name(value: str) -> str:

@@ -32,6 +32,8 @@ _ENDING = ".json"
 _DIRECTORY: t.Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 #: What every intent in a journal says.
 _INTENT: t.Final = frozenset({"key", "options", "before", "owned", "identity", "source", "record", "footprint"})
+#: What a journal says instead when all is done but for the removal of what going back would have needed.
+_SETTLED: t.Final = "settled"
 
 
 class Store:
@@ -234,8 +236,23 @@ class Store:
 
     def interrupted(self) -> list[State]:
         """The intents of a run that was killed; only with a lock, since a journal without a locker is a dead run's."""
-        intents = self._read(self.journal)
-        return [intent for intent in intents if _is_intent(intent)] if isinstance(intents, list) else []
+        return [entry for entry in self._entries() if entry.keys() >= _INTENT]
+
+    def settle(self, tasks: list[State]) -> None:
+        """Put on disk that nobody goes back any more, and whose remains are to be removed.
+
+        :param tasks: options of the objects.
+        """
+        self.begin([{_SETTLED: options} for options in tasks])
+
+    def settled(self) -> list[State]:
+        """Options of objects of which a killed run may have left what nobody needs any more; only with a lock."""
+        return [entry[_SETTLED] for entry in self._entries() if isinstance(entry.get(_SETTLED), dict)]
+
+    def _entries(self) -> list[State]:
+        """What the journal holds, and not what somebody else wrote there."""
+        entries = self._read(self.journal)
+        return [entry for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
 
     def commit(self) -> None:
         """The transaction has ended, well or rolled back."""
@@ -260,11 +277,6 @@ def _telling(doing: str, path: str) -> t.Iterator[None]:
         raise
     except OSError as error:
         raise KernelError(f"{doing} {path}", error) from error
-
-
-def _is_intent(value: t.Any) -> bool:
-    """Whether decoded JSON is an intent, and not what somebody else wrote there."""
-    return isinstance(value, dict) and value.keys() >= _INTENT
 
 
 def _quoted(key: str) -> str:

@@ -116,7 +116,7 @@ def _settle(plans: t.Sequence[Plan], store: Store) -> None:
     """Let go of what going back would have needed; if this run is killed meanwhile, the next one goes on with that."""
     spare = [(plan.resource, plan.resource.spare()) for plan in plans]
     if any(names for _resource, names in spare):
-        store.begin([])
+        store.settle([dict(resource.options) for resource, names in spare if names])
     for resource, names in spare:
         resource.settle(names)
 
@@ -188,7 +188,7 @@ def intent_of(plan: Plan, store: Store) -> State:
 
 
 def recover(kind: type[Resource], resources: t.Sequence[Resource], store: Store, *, commit: bool = False) -> list[str]:
-    """Undo what a killed run left half-way.
+    """Undo what a killed run left half-way, and remove what it no longer needed.
 
     If this run has the same to do, the rest is left to it, unless something was half-made. A removal that was cut short
     is finished instead: what it removed cannot be brought back.
@@ -211,6 +211,9 @@ def recover(kind: type[Resource], resources: t.Sequence[Resource], store: Store,
             )
         else:
             resource.tidy(intent["footprint"])
+    for options in store.settled():
+        resource = kind(options)
+        resource.settle(resource.spare())
     if commit:
         store.commit()
     return warnings

@@ -11,13 +11,12 @@ disappears from a task disappears from the container without any memory of it.
 
 from __future__ import annotations
 
-import posixpath
 import typing as t
 
 from .._kernel.capability import NAMES as CAPABILITY_NAMES
 from .._kernel.sysctl import canonical_value, namespace_of
 from .._model.field import RECREATE, RESTART, Field, State, Table
-from .._model.names import cgroup_name, container_name, netns_reference
+from .._model.names import absolute_path, cgroup_name, container_name, netns_reference
 from .._model.quantities import between, is_digits
 from .._runtime.mount_options import PROPAGATIONS, parse_options
 from .._runtime.spec import CAPABILITIES, MASKED_PATHS, MOUNTS, READONLY_PATHS, Spec, annotate, annotation
@@ -53,16 +52,6 @@ RLIMITS: t.Final = (
 
 
 # --- canonical forms ---------------------------------------------------------
-
-
-def absolute_path(value: str) -> str:
-    """A path from the root, without detours.
-
-    :raises ValueError: it is not absolute.
-    """
-    if not value.startswith("/") or "\0" in value:
-        raise ValueError(f"expected a path from the root such as /srv/web, got {value!r}")
-    return posixpath.normpath(value)
 
 
 def _command(values: t.Sequence[str]) -> list[str]:

@@ -19,9 +19,9 @@ from .._image.reference import Reference, reference
 from .._image.store import Store
 from .._model.errors import InvalidOptions, Missing, OptionError
 from .._model.field import STAYS, Field, State, Table
+from .._model.names import absolute_path
 from .._model.resource import CREATE, DELETE, Change, Observation, Resource, Step
 from .._runtime.bundle import used_images
-from .container_fields import absolute_path
 from .image_info import shown
 from .image_made import FIELDS_OF_MADE, Made
 from .policy import POLICY

@@ -17,11 +17,11 @@ from .._image.source import Layer, assembled
 from .._image.store import Store, predicted_layer
 from .._model.errors import KernelError, Missing, OptionError
 from .._model.field import Field, State, Table
-from .._model.names import container_name
+from .._model.names import absolute_path, container_name
 from .._model.quantities import is_digits
 from .._runtime.bundle import Bundle
 from .._runtime.spec import annotation, layer
-from .container_fields import FIELDS, MAPPINGS, absolute_path
+from .container_fields import FIELDS, MAPPINGS
 
 if t.TYPE_CHECKING:
     from .._image.reference import Reference

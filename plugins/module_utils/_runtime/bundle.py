@@ -187,6 +187,24 @@ def used_images() -> Used | None:
     return used
 
 
+def users_of(path: str) -> list[str]:
+    """Names of containers that have a directory, or what is in it, as their root or mounted in it.
+
+    :param path: of the directory, without links.
+    :raises Damaged: a description is, and may name anything.
+    """
+    inside = f"{path}/"
+    return [name for name in names() if any(f"{each}/".startswith(inside) for each in _directories(Bundle(name).spec))]
+
+
+def _directories(spec: Spec) -> t.Iterator[str]:
+    """Directories of the host that a container has, without links."""
+    mounted = (str(each.get("source") or "") for each in spec.get("mounts") or ())
+    for place in (*shared_layers(spec), *mounted):
+        if place.startswith("/"):
+            yield os.path.realpath(place)
+
+
 def any_left() -> bool:
     """Whether there is a container on this host."""
     return any(Bundle(name).exists for name in files.list_directory(DIRECTORY))
