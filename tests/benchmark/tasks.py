@@ -5,26 +5,44 @@
 
 from __future__ import annotations
 
+import pathlib
+import tempfile
 import typing as t
 
 from benchmark import goals
 from benchmark.playbook import measure, ways_to_send
 from benchmark.table import head, row
+from support import images, rooted
 
 MODULES = (
-    "netns", "bridge", "veth", "route", "nat", "cgroup", "container", "namespace_info", "nat_info", "cgroup_info",
-    "container_info", "container_exec",
+    "netns", "bridge", "veth", "route", "nat", "cgroup", "container", "rootfs", "image", "image_info", "namespace_info",
+    "nat_info", "cgroup_info", "container_info", "container_exec",
 )  # fmt: skip
+
+
+FILES: t.Final = 10_000  #: in the tree of the module rootfs
 
 
 def nothing_to_do(rounds: int) -> t.Iterator[str]:
     """Each module on an object that is as it is to be, and ping."""
-    for words in ways_to_send():
-        yield head(f"A task that changes nothing, and ping, {words}", "s")
-        found = measure("nothing_to_do.yml", "Ping", rounds)
-        pings = [each["Ping"] for each in found]
-        for module in MODULES:
-            yield row(module, [each[module.capitalize()] for each in found], "ping", pings, goals.NOTHING_TO_DO)
+    with tempfile.TemporaryDirectory(prefix="bench-") as directory:
+        layout = images.layout(pathlib.Path(directory, "layout"), {"1": rooted.image()})
+        tree = _tree(pathlib.Path(directory, "tree"))
+        for words in ways_to_send():
+            yield head(f"A task that changes nothing, and ping, {words}", "s")
+            found = measure("nothing_to_do.yml", "Ping", rounds, layout=str(layout), tree=str(tree))
+            pings = [each["Ping"] for each in found]
+            for module in MODULES:
+                yield row(module, [each[module.capitalize()] for each in found], "ping", pings, goals.NOTHING_TO_DO)
+
+
+def _tree(path: pathlib.Path) -> pathlib.Path:
+    """A directory with many small files."""
+    for number in range(FILES):
+        file = path / str(number % 100) / str(number)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(str(number))
+    return path
 
 
 def wiring(rounds: int) -> t.Iterator[str]:
