@@ -34,6 +34,7 @@ from hypothesis import strategies as st
 
 SLOT = Table((Field("name", required=True), Field("weight", "int", default=1), Field("tag", revert="")))
 GUEST = Table((Field("name", required=True), Field("seat", "int", default=0, revert=0)))
+LODGER = Table((Field("name", required=True), Field("room", "int", default=0), Field("door")))
 INNER = Table((Field("level", "int", revert=0), Field("note")))
 TABLE = Table(
     (
@@ -45,15 +46,20 @@ TABLE = Table(
         Field("inner", "dict", table=INNER),
         Field("slots", "list", elements="dict", table=SLOT, key="name"),
         Field("guests", "list", elements="dict", table=GUEST, key="name", exact=False),
+        Field("lodgers", "list", elements="dict", table=LODGER, key="name", exact=False, returns=True),
         *POLICY,
     )
 )
 #: What a new object is where nobody says otherwise.
 FRESH: t.Final[State] = {
     "color": "grey", "size": 10, "shape": "round", "labels": {}, "inner": {"level": 0, "note": ""}, "slots": {},
-    "guests": {},
+    "guests": {}, "lodgers": {},
 }  # fmt: skip
-_ELEMENTS: t.Final[t.Mapping[str, State]] = {"slots": {"weight": 1, "tag": ""}, "guests": {"seat": 0}}
+_ELEMENTS: t.Final[t.Mapping[str, State]] = {
+    "slots": {"weight": 1, "tag": ""},
+    "guests": {"seat": 0},
+    "lodgers": {"room": 0, "door": "shut"},
+}
 #: What the first message that makes an object can carry.
 _AT_CREATION = ("color", "size", "shape", "inner")
 
@@ -219,6 +225,7 @@ def host() -> t.Iterator[Host]:
 # --- random states -----------------------------------------------------------
 
 _LETTERS = st.sampled_from("abc")
+_DOORS = st.sampled_from(("shut", "open"))
 
 
 def _named(**options: st.SearchStrategy[t.Any]) -> st.SearchStrategy[list[State]]:
@@ -234,6 +241,7 @@ _OPTIONS: t.Final[dict[str, st.SearchStrategy[t.Any]]] = {
     "inner": st.fixed_dictionaries({}, optional={"level": st.integers(0, 2), "note": st.sampled_from(("", "n"))}),
     "slots": _named(weight=st.integers(1, 3), tag=st.sampled_from(("", "t"))),
     "guests": _named(seat=st.integers(0, 2)),
+    "lodgers": _named(room=st.integers(0, 2), door=_DOORS),
 }
 
 
@@ -252,6 +260,8 @@ def _with_defaults(task: State) -> State:
         slot.setdefault("weight", 1)
     for guest in task.get("guests", ()):
         guest.setdefault("seat", 0)
+    for lodger in task.get("lodgers", ()):
+        lodger.setdefault("room", 0)
     return task
 
 
@@ -263,5 +273,8 @@ def states() -> st.SearchStrategy[State]:
             "inner": st.fixed_dictionaries({"level": st.integers(0, 2), "note": st.sampled_from(("", "n"))}),
             "slots": st.just({}),
             "guests": st.dictionaries(_LETTERS, st.fixed_dictionaries({"seat": st.integers(0, 2)}), max_size=2),
+            "lodgers": st.dictionaries(
+                _LETTERS, st.fixed_dictionaries({"room": st.integers(0, 2), "door": _DOORS}), max_size=2
+            ),
         }
     )

@@ -142,11 +142,14 @@ def test_drift_is_repaired(task: State, damage: State) -> None:
 
 
 def named(here: Host, task: State) -> State:
-    """What a task names of an object, without the guests, labels and inner options that others may have given it."""
+    """What a task names of an object, without what others may have given it beside that."""
     found = {name: copy.deepcopy(here.world.objects["one"][name]) for name in task if name in FRESH}
-    for name in {"labels", "guests", "inner"} & set(task):
-        keys = [guest["name"] for guest in task[name]] if name == "guests" else task[name]
-        found[name] = {key: found[name][key] for key in keys}
+    for name in {"labels", "inner"} & set(task):
+        found[name] = {key: found[name][key] for key in task[name]}
+    for name in {"guests", "lodgers"} & set(task):
+        there, found[name] = found[name], {}
+        for each in task[name]:
+            found[name][each["name"]] = {key: there[each["name"]][key] for key in each if key != "name"}
     return found
 
 

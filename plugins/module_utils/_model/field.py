@@ -69,11 +69,13 @@ class Field:
     :param stateful: ``False`` for options that say how to work, not what to have (``state``, ``adopt``).
     :param option: ``False`` for state that every object of the kind is to have, so that no option says it.
     :param exact: ``False`` for a keyed list that may have more elements than were named.
+    :param returns: for a keyed list: an element that was there before a task named it goes back to what it was when it
+        disappears from the task; without it, it goes away.
     """
 
     __slots__ = (
         "canonical", "choices", "default", "effect", "elements", "exact", "key", "name", "no_log",
-        "option", "read", "required", "revert", "stateful", "table", "type", "write",
+        "option", "read", "required", "returns", "revert", "stateful", "table", "type", "write",
     )  # fmt: skip
 
     def __init__(
@@ -96,6 +98,7 @@ class Field:
         stateful: bool = True,
         option: bool = True,
         exact: bool = True,
+        returns: bool = False,
     ) -> None:
         self.name = name
         self.type = type
@@ -114,6 +117,7 @@ class Field:
         self.stateful = stateful
         self.option = option
         self.exact = exact
+        self.returns = returns
 
     @property
     def keyed(self) -> bool:

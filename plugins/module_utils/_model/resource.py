@@ -109,7 +109,7 @@ class Resource(abc.ABC):
         self.applied: State = {}
         #: Path text to value before our first change of that option; the plan fills it in.
         self.originals: State = {}
-        #: The same, where only the step that made the change could know.
+        #: The same, where only the step that made the change could know; ``None``: there was nothing.
         self.noticed: State = {}
         #: A run that made it, or changed what was ours, was killed: it is ours, though it may lack our mark.
         self.interrupted = False

@@ -73,7 +73,17 @@ class _Comparison:
                 yield Change(here, field, None, goal, DRIFT if key in applied else REQUEST)
         for key, now in live.items():
             if key not in wanted and (exact or key in applied):
-                yield Change((*path, Key(key)), field, now, None, REVERT if key in applied else DRIFT)
+                yield from self.unnamed(field, table, now, key in applied, (*path, Key(key)))
+
+    def unnamed(self, field: Field, table: Table, now: State, ours: bool, path: Path) -> t.Iterator[Change]:
+        """A named thing that no task names any more, or never did."""
+        reason = REVERT if ours else DRIFT
+        former = self.originals.get(path_text(path)) if field.returns else None
+        if former is None:
+            yield Change(path, field, now, None, reason)
+            return
+        for change in self.table(table, former, now, {}, path):
+            yield change._replace(reason=reason)
 
     def mapping(self, field: Field, wanted: State, live: State, applied: State, path: Path) -> t.Iterator[Change]:
         """Compare a free ``dict`` key by key."""

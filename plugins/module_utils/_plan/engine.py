@@ -77,7 +77,7 @@ def look(resources: t.Sequence[Resource], store: Store) -> list[Plan]:
     for resource in resources:
         resource.interrupted = resource.key in interrupted
         record = store.load(resource.key)
-        resource.applied = record.options if record else {}
+        resource.applied, resource.originals = (record.options, record.originals) if record else ({}, {})
         resource.observed = resource.observe(record.identity if record else {})
         plans.append(make_plan(resource, record if record and record.concerns(resource) else None))
     return plans
@@ -121,7 +121,7 @@ def stale(plan: Plan, store: Store) -> Record | None:
         return None
     if plan.record is None and plan.drift:  # nobody knows what of it we ever applied
         return None
-    record = next_record(plan.record, resource, plan.steps)
+    record = next_record(plan.record, resource, plan.steps, plan.live)
     return None if record == store.load(resource.key) else record
 
 

@@ -36,11 +36,12 @@ class Record(t.NamedTuple):
         return not resource.observed.exists or resource.is_known_as(self.identity)
 
 
-def next_record(last: Record | None, resource: Resource, steps: t.Sequence[Step]) -> Record:
+def next_record(last: Record | None, resource: Resource, steps: t.Sequence[Step], live: State | None = None) -> Record:
     """The record after the resource was brought to its wanted state.
 
     :param last: the record before, of the same object.
     :param steps: what was done.
+    :param live: what was observed before.
     """
     known = {option for option, _value in leaves(resource.table, last.options)} if last else set()
     ours = dict(leaves(resource.table, resource.wanted))
@@ -54,10 +55,24 @@ def next_record(last: Record | None, resource: Resource, steps: t.Sequence[Step]
         for option, value in ours.items():  # what was there already when it was asked for, somebody else had set
             if option not in known and option not in touched:
                 originals.setdefault(option, value)
-    for option, value in resource.noticed.items():
+    named = dict(_returning(resource.table, resource.wanted))
+    before = dict(_returning(resource.table, live or {}))
+    former = dict(_returning(resource.table, last.options)) if last else {}
+    found = {path: before[path] for path in named if path in before and path not in former}
+    for option, value in {**resource.noticed, **found}.items():
+        if option in named:
+            originals[option] = value  # it was made anew, of what may be another source
         originals.setdefault(option, value)
-    kept = {option: value for option, value in originals.items() if option in ours}
+    kept = {option: value for option, value in originals.items() if option in {**ours, **named} and value is not None}
     return Record(resource.wanted, kept, resource.observed.identity or {})
+
+
+def _returning(table: Table, state: State) -> t.Iterator[tuple[str, State]]:
+    """Path text and state of all named things that go back to what they were."""
+    for field in table.stateful():
+        if field.returns:
+            for key, item in state.get(field.name, {}).items():
+                yield path_text((field.name, Key(key))), item
 
 
 def leaves(table: Table, state: State, path: Path = ()) -> t.Iterator[tuple[str, t.Any]]:

@@ -47,7 +47,7 @@ def _change(plans: t.Sequence[Plan], store: Store) -> None:
     try:
         _apply(plans)
         _verify(plans)
-        _record(plans, store)
+        _record([plan._replace(live=each.state) for plan, each in zip(plans, before)], store)
     except Exception as error:
         left = _roll_back(plans, before)
         for plan, intent in zip((plan for plan in plans if plan.changed), intents):
@@ -200,6 +200,7 @@ def recover(kind: type[Resource], resources: t.Sequence[Resource], store: Store,
     own = {resource.key: resource.options for resource in resources}
     for intent in reversed(store.interrupted()):
         resource = kind(intent["options"])
+        _remind(resource, Record.load(intent["record"]))
         if own.get(intent["key"]) != intent["options"] or _is_half_made(resource, intent):
             left = finish(resource) if resource.absent else _undo(resource, intent)
             _record_again(resource, intent, store)
@@ -213,10 +214,17 @@ def recover(kind: type[Resource], resources: t.Sequence[Resource], store: Store,
             resource.tidy(intent["footprint"])
     for options in store.settled():
         resource = kind(options)
+        _remind(resource, store.load(resource.key))
         resource.settle(resource.spare())
     if commit:
         store.commit()
     return warnings
+
+
+def _remind(resource: Resource, record: Record | None) -> None:
+    """Tell a resource what is known of the object."""
+    if record is not None:
+        resource.applied, resource.originals = record.options, record.originals
 
 
 def _is_half_made(resource: Resource, intent: State) -> bool:
