@@ -33,6 +33,15 @@ class Folder(t.NamedTuple):
     inode: int
 
 
+def place(root: int, fd: int) -> str:
+    """The path of a directory without links, from the top, which is ``.``.
+
+    :param root: descriptor of the tree's top.
+    :param fd: descriptor of the directory.
+    """
+    return os.path.relpath(*(os.readlink(f"/proc/self/fd/{each}") for each in (fd, root)))
+
+
 class Folders:
     """The directories of a tree.
 
@@ -114,13 +123,9 @@ class Folders:
                 raise
             if folder.inode == inode:
                 os.utime(f"/proc/self/fd/{folder.fd}", ns=times)
-                implied += [self._place(folder.fd)] if inode in self._implied else []
+                implied += [place(self.root, folder.fd)] if inode in self._implied else []
             os.close(folder.fd)
         return tuple(sorted(implied))
-
-    def _place(self, fd: int) -> str:
-        """The path of a directory without links, from the top."""
-        return os.path.relpath(*(os.readlink(f"/proc/self/fd/{each}") for each in (fd, self.root)))
 
     def remember(self, path: str, fd: int) -> None:
         """A directory is about to change: it gets its times back in the end, unless an entry tells others."""

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import stat
@@ -43,9 +44,9 @@ class Difference(t.NamedTuple):
 Tree = t.Mapping[str, Seen]
 
 
-def sort_key(path: str) -> list[bytes]:
-    """Paths sorted by it are in the order of :func:`look`."""
-    return [] if path == "." else os.fsencode(path).split(b"/")
+def ordered(tree: Tree) -> dict[str, Seen]:
+    """A tree in the order of :func:`look`."""
+    return dict(sorted(tree.items(), key=lambda item: [] if item[0] == "." else os.fsencode(item[0]).split(b"/")))
 
 
 def look(tree: int, read: bool, exclude: t.Collection[str] = (), closed: t.Collection[str] = ()) -> dict[str, Seen]:
@@ -58,13 +59,33 @@ def look(tree: int, read: bool, exclude: t.Collection[str] = (), closed: t.Colle
     :raises OSError: the tree changes at the same time.
     """
     describer = Describer()
+    nodes = (node for node in walk(tree, {*exclude, *closed}) if node.path not in exclude)
+    return {node.path or ".": _seen(describer, node, read) for node in nodes}
+
+
+def look_at(tree: int, paths: t.Iterable[str]) -> dict[str, Seen]:
+    """Some files of a tree that have no other names, with their content; those that are not there are left out.
+
+    :param paths: without links on their way.
+    :raises OSError: the tree changes at the same time.
+    """
+    describer = Describer()
     found = {}
-    for node in walk(tree, {*exclude, *closed}):
-        if node.path in exclude:
-            continue
-        entry = describer.entry(node)
-        found[node.path or "."] = Seen(entry, _digest(node, entry.size) if read and entry.kind == stat.S_IFREG else "")
+    for path in paths:
+        above, name = os.path.split("" if path == "." else path)
+        with contextlib.suppress(FileNotFoundError):
+            folder = open_in(tree, above, _DIRECTORY, follow=False)
+            try:
+                info = os.stat(name or ".", dir_fd=folder, follow_symlinks=False)
+                found[path] = _seen(describer, Node("" if path == "." else path, folder, name or ".", info), True)
+            finally:
+                os.close(folder)
     return found
+
+
+def _seen(describer: Describer, node: Node, read: bool) -> Seen:
+    entry = describer.entry(node)
+    return Seen(entry, _digest(node, entry.size) if read and entry.kind == stat.S_IFREG else "")
 
 
 def _digest(node: Node, size: int) -> str:

@@ -15,23 +15,24 @@ import struct
 from .syscall import syscall
 
 _OPENAT2 = 437
-_NO_MAGIC_LINKS, _NO_SYMLINKS, _IN_ROOT = 0x02, 0x04, 0x10
+_NO_MOUNTS, _NO_MAGIC_LINKS, _NO_SYMLINKS, _IN_ROOT = 0x01, 0x02, 0x04, 0x10
 
 #: Largest file that is read out of a root, bytes.
 LARGEST = 1 << 20
 
 
-def open_in(root: int, path: str, flags: int, mode: int = 0, follow: bool = True) -> int:
+def open_in(root: int, path: str, flags: int, mode: int = 0, follow: bool = True, cross: bool = True) -> int:
     """Open a path as a process would whose root directory is ``root``.
 
     :param root: descriptor of the directory.
     :param path: absolute or relative to it.
     :param mode: of a file that ``flags`` create.
     :param follow: whether symbolic links on the way are followed (inside the root); magic links never are.
+    :param cross: whether the way may lead into what is mounted below the root.
     :returns: file descriptor, closed on exec.
-    :raises OSError: ``ENOENT``, ``ELOOP`` for a link that may not be followed, and others.
+    :raises OSError: ``ENOENT``, ``ELOOP`` for a link that may not be followed, ``EXDEV`` for such a mount, and others.
     """
-    resolve = _IN_ROOT | _NO_MAGIC_LINKS | (0 if follow else _NO_SYMLINKS)
+    resolve = _IN_ROOT | _NO_MAGIC_LINKS | (0 if follow else _NO_SYMLINKS) | (0 if cross else _NO_MOUNTS)
     how = struct.pack("=QQQ", flags | os.O_CLOEXEC, mode, resolve)
     words = os.fsencode(path.lstrip("/") or ".")
     while True:
