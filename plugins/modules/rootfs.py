@@ -17,6 +17,11 @@ description:
   - When what it is made of is another one, it is made anew, and takes the place of the old one by one rename. The old
     one is removed when all is done.
   - What somebody changed in the tree is found by O(verify), and repaired file by file.
+  - What is put on top (O(groups), O(users), O(directories), O(files), O(links), O(commands)) is compared on every run,
+    and changed in the tree that is there, one by one. What was in the tree before a task named it goes back there when
+    no task names it any more; what was not is removed.
+  - Nothing is ever written out of the tree or through a link, a fifo, a device or another name of a file in it,
+    whatever is in the tree.
   - A run that changes nothing looks at a few small files, whatever the size of the tree, unless O(verify) asks for
     more.
   - For many containers that have most of their files in common, M(nsfleet.linux.image) is the better choice.
@@ -103,6 +108,176 @@ options:
       - What the host's settings were when the tree was made, it keeps.
     type: bool
     default: false
+  groups:
+    description:
+      - Groups in the C(/etc/group) of the tree, and in its C(/etc/gshadow) if it has one. Others that the tree has
+        stay.
+    type: list
+    elements: dict
+    suboptions:
+      name:
+        description: Name of the group, as C(groupadd(8)) accepts it.
+        type: str
+        required: true
+      gid:
+        description: Its number. By default one that is free.
+        type: int
+      system:
+        description: Whether a number that is looked for is one for a service, from 999 down to 100.
+        type: bool
+        default: false
+      members:
+        description: Users who are members of it, beside those whose first group it is. Exactly these.
+        type: list
+        elements: str
+  users:
+    description:
+      - Users in the C(/etc/passwd) of the tree, and in its C(/etc/shadow) if it has one. Others that the tree has stay.
+      - The host's own users and name services are never asked.
+    type: list
+    elements: dict
+    suboptions:
+      name:
+        description: Name of the user, as C(useradd(8)) accepts it.
+        type: str
+        required: true
+      uid:
+        description: Number of the user. By default one that is free.
+        type: int
+      system:
+        description:
+          - Whether a number that is looked for is one for a service, from 999 down to 100, and a new user has no shell.
+        type: bool
+        default: false
+      group:
+        description:
+          - First group, by name or number. A new user has the group of the same name by default, which is made if it is
+            not there, and goes with the user if nobody else is in it.
+        type: str
+      groups:
+        description: Further groups that the user is a member of. Exactly these.
+        type: list
+        elements: str
+      home:
+        description: Home directory, which is not made. That of a new user is C(/home/NAME) by default.
+        type: path
+      shell:
+        description: Shell. That of a new user is C(/bin/sh) by default, or C(/usr/sbin/nologin) with O(users[].system).
+        type: path
+      comment:
+        description: Who that is (GECOS).
+        type: str
+      password:
+        description:
+          - Hash of the password, as of the filter P(ansible.builtin.password_hash#filter). Only a digest of it is ever
+            shown. V(!) and V(*) are such that none fits; that of a new user is V(!) by default.
+        type: str
+  directories:
+    description:
+      - Directories in the tree. One that no task names any more is removed if nothing else is in it.
+    type: list
+    elements: dict
+    suboptions:
+      path:
+        description: Where it is, from the top of the tree. Directories above it are made if they are not there.
+        type: str
+        required: true
+      mode:
+        description: Permission bits, in octal, as text.
+        type: str
+        default: "0755"
+      owner:
+        description: User whom it belongs to, by the name that the tree or O(users) has, or by number.
+        type: str
+        default: root
+      group:
+        description: Group that it belongs to, in the same way.
+        type: str
+        default: root
+  files:
+    description:
+      - Files in the tree. One of O(files[].content), O(files[].content_base64) and O(files[].source) is given for each.
+      - A file gets its name when it is whole and has its mode and owner. It takes the place of whatever is there but a
+        directory.
+      - Text of up to 4096 bytes is shown in differences, all else by digest and size.
+    type: list
+    elements: dict
+    suboptions:
+      path:
+        description: Where it is, from the top of the tree. Directories above it are made if they are not there.
+        type: str
+        required: true
+      content:
+        description: What is in it, as text.
+        type: str
+      content_base64:
+        description: What is in it, as the filter P(ansible.builtin.b64encode#filter) gives it.
+        type: str
+      source:
+        description: File on the host that has what is to be in it.
+        type: path
+      mode:
+        description: Permission bits, in octal, as text.
+        type: str
+        default: "0644"
+      owner:
+        description: User whom it belongs to, by the name that the tree or O(users) has, or by number.
+        type: str
+        default: root
+      group:
+        description: Group that it belongs to, in the same way.
+        type: str
+        default: root
+  links:
+    description:
+      - Symbolic links in the tree. They take the place of whatever is there but a directory.
+    type: list
+    elements: dict
+    suboptions:
+      path:
+        description: Where it is, from the top of the tree. Directories above it are made if they are not there.
+        type: str
+        required: true
+      target:
+        description: Where it leads to, as it is to be written. Nobody looks whether anything is there.
+        type: str
+        required: true
+  commands:
+    description:
+      - Commands that run in the tree after all else is put on top, such as the installation of packages. Each runs as
+        root in a container of its own, whose root the tree is; so it reaches nothing of the host but what
+        O(commands[].network) gives it, and all that it started ends with it.
+      - What they did is part of the tree from then on, and stays when no task names them any more. What somebody
+        changed in a tree with commands (O(verify)) is not repaired file by file, but the tree made anew.
+      - A file or directory may belong to a user who comes by a command; it is written after that.
+    type: list
+    elements: dict
+    suboptions:
+      name:
+        description: What it is called in plans and errors.
+        type: str
+        required: true
+      argv:
+        description: The program in the tree and its arguments.
+        type: list
+        elements: str
+        required: true
+      creates:
+        description: Path in the tree that is there once it was run. Where it is, the command is not run.
+        type: str
+        required: true
+      env:
+        description: Environment variables. C(PATH) is set unless it is given.
+        type: dict
+      network:
+        description:
+          - V(none), or that of the host. With that, the host's C(/etc/resolv.conf) is shown to the command.
+        type: str
+        default: none
+        choices: [none, host]
+      timeout:
+        description: Seconds after which it is killed, and the task fails. By default it takes as long as it takes.
+        type: float
   exclude:
     description:
       - Paths in the tree where others may write. Neither they nor what is below them is verified or repaired.
@@ -171,6 +346,32 @@ EXAMPLES = r"""
     debootstrap:
       suite: bookworm
       packages: [nginx-light]
+
+- name: A tree with a user, a file of theirs, and what a program in it makes
+  nsfleet.linux.rootfs:
+    path: /srv/roots/shop
+    image: shop/web:1.4
+    users:
+      - name: shop
+        system: true
+        home: /srv/shop
+    directories:
+      - path: /srv/shop
+        owner: shop
+        group: shop
+    files:
+      - path: /srv/shop/settings.ini
+        content: |
+          colour = red
+        owner: shop
+        mode: "0600"
+    links:
+      - path: /etc/localtime
+        target: /usr/share/zoneinfo/UTC
+    commands:
+      - name: commands of busybox
+        argv: [/bin/busybox, --install, -s, /bin]
+        creates: /bin/ls
 
 - name: No such tree
   nsfleet.linux.rootfs:

@@ -22,7 +22,7 @@ import time
 import typing as t
 
 import pytest
-from support import kill, laws, world
+from support import enemy, kill, laws, world
 from support.invoke import invoke
 
 Options = dict[str, t.Any]
@@ -43,6 +43,7 @@ class Kind(t.NamedTuple):
     other: Options  #: another object of the kind
     prepare: str = "true"
     clean: str = "true"
+    part: str = ""  #: which of its options are meant, if not all
 
 
 LOOP = "trap 'exit 0' TERM; sleep 31536000 & wait"
@@ -53,8 +54,19 @@ QUIET = {"addrgenmode": "none"}
 #: A bridge that never gets addresses and routes by itself.
 BRIDGE = "ip link add case-br type bridge && sysctl -qw net.ipv6.conf.case-br.disable_ipv6=1 && ip link set case-br up"
 
+
+def top(user: str, shell: str, path: str, content: str) -> Options:
+    """What is put on top of a root file system."""
+    return {
+        "users": [{"name": user}, {"name": "root", "shell": shell}],
+        "directories": [{"path": f"/srv/{path}", "owner": user}],
+        "files": [{"path": f"/etc/{path}", "content": content}, {"path": f"/srv/{path}/x", "content": content}],
+        "links": [{"path": "/etc/link", "target": path}],
+    }
+
+
 KINDS = {
-    kind.module: kind
+    kind.part or kind.module: kind
     for kind in (
         Kind(
             "netns",
@@ -120,6 +132,16 @@ KINDS = {
             "mkdir -p /srv/one/a /srv/two/b && echo 1 >/srv/one/a/1 && echo 2 >/srv/two/b/2",
             "rm -r /srv/one /srv/two",
         ),
+        Kind(
+            "rootfs",
+            {"path": "/var/lib/nsfleet/rootfs/case", "directory": "/srv/one", **top("app", "/bin/sh", "a", "mine")},
+            {"path": "/var/lib/nsfleet/rootfs/case", "directory": "/srv/one", **top("svc", "/bin/no", "b", "other\0")},
+            {"path": "/var/lib/nsfleet/rootfs/other", "directory": "/srv/one"},
+            "mkdir -p /srv/one/etc && cd /srv/one/etc && echo root:x:0:0:::/bin/sh >passwd && echo root:x:0: >group"
+            " && touch shadow && head -c 9000 /dev/zero >a && ln -s a b",
+            "rm -r /srv/one",
+            "content",
+        ),
     )
 }  # fmt: skip
 
@@ -140,6 +162,7 @@ def shape() -> dict[str, t.Any]:
     seen = world.snapshot()
     seen["files"] = {folder: sorted(found) for folder, found in seen["files"].items()}
     seen["processes"] = processes()
+    seen["roots"] = {path: str(each) for path, each in enemy.digest("/var/lib/nsfleet/rootfs").items()}
     return t.cast("dict[str, t.Any]", _anonymous(seen))
 
 

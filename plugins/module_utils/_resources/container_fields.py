@@ -54,13 +54,21 @@ RLIMITS: t.Final = (
 # --- canonical forms ---------------------------------------------------------
 
 
-def _command(values: t.Sequence[str]) -> list[str]:
+def command_words(values: t.Sequence[str]) -> list[str]:
+    """A program and its arguments.
+
+    :raises ValueError: one of them cannot be one.
+    """
     if any("\0" in str(value) for value in values):
         raise ValueError("expected words without a zero byte")
     return [str(value) for value in values]
 
 
-def _environment(values: t.Mapping[str, t.Any]) -> State:
+def environment(values: t.Mapping[str, t.Any]) -> State:
+    """Variables of the environment.
+
+    :raises ValueError: one of them cannot be one.
+    """
     for name, value in values.items():
         if not str(name) or "=" in str(name) or "\0" in f"{name}{value}":
             raise ValueError(f"expected names without '=' and values without a zero byte, got {name!r}")
@@ -171,7 +179,11 @@ def _sysctls(values: t.Mapping[str, t.Any]) -> State:
     return {str(name): canonical_value(value) for name, value in values.items()}
 
 
-def _timeout(value: float) -> float:
+def time_limit(value: float) -> float:
+    """Seconds.
+
+    :raises ValueError: nothing is as short.
+    """
     if not value > 0:  # nor what is no number
         raise ValueError(f"expected more than 0 seconds, got {value:g}")
     return float(value)
@@ -193,7 +205,11 @@ def _mount_options(values: t.Sequence[str]) -> list[str]:
     return [str(value) for value in values]
 
 
-def _mode(value: str) -> str:
+def octal_mode(value: str) -> str:
+    """Permission bits, of four digits.
+
+    :raises ValueError: they are none.
+    """
     try:
         number = int(value, 8)
     except ValueError:
@@ -512,7 +528,7 @@ _NODE_TABLE = Table(
         Field("type", choices=("c", "b", "u", "p"), default="c", effect=RESTART),
         Field("major", "int", canonical=between(0, 4095), effect=RESTART),
         Field("minor", "int", canonical=between(0, (1 << 20) - 1), effect=RESTART),
-        Field("mode", default="0666", canonical=_mode, effect=RESTART),
+        Field("mode", default="0666", canonical=octal_mode, effect=RESTART),
         Field("uid", "int", default=0, canonical=between(0, 2**32 - 2), effect=RESTART),
         Field("gid", "int", default=0, canonical=between(0, 2**32 - 2), effect=RESTART),
     )
@@ -529,9 +545,9 @@ FIELDS: t.Final = (
     _noted("overlay", "str", "none", RECREATE, choices=("none", "disk", "tmpfs", "copy")),
     _noted("idmap", "bool", False),
     _at("read_only", "bool", "root.readonly", False),
-    _at("command", "list", "process.args", [], elements="str", canonical=_command),
+    _at("command", "list", "process.args", [], elements="str", canonical=command_words),
     Field(
-        "env", "dict", canonical=_environment, effect=RESTART, revert=None,
+        "env", "dict", canonical=environment, effect=RESTART, revert=None,
         read=_read_environment, write=_write_environment,
     ),
     _at("cwd", "path", "process.cwd", "/", canonical=absolute_path),
@@ -592,7 +608,7 @@ TALK: t.Final = (
     Field("stdin", stateful=False),
     Field("stdin_add_newline", "bool", default=True, stateful=False),
     Field("strip_empty_ends", "bool", default=True, stateful=False),
-    Field("timeout", "float", canonical=_timeout, stateful=False),
+    Field("timeout", "float", canonical=time_limit, stateful=False),
     Field("output_limit", "int", default=4 << 20, canonical=between(0, _LARGEST_OUTPUT), stateful=False),
 )
 

@@ -15,6 +15,7 @@ import functools
 import os
 import typing as t
 
+from .._image.entries import HARD_LINK
 from .._image.reference import reference
 from .._kernel import files
 from .._kernel.directories import identity, mounted_in, opened, replace
@@ -25,6 +26,7 @@ from .._model.names import absolute_path
 from .._model.resource import ADOPT, CREATE, DELETE, SET, Change, Observation, Resource, Step
 from . import rootfs_archive, rootfs_debootstrap
 from .policy import POLICY
+from .rootfs_content import CONTENT_FIELDS, OPTIONS, Content
 from .rootfs_record import Made, Records
 from .rootfs_source import Directory, Host, Image, Origin, Source
 
@@ -37,6 +39,8 @@ SOURCES: t.Final = ("directory", "archive", "image", "debootstrap", "host")
 _LONGEST: t.Final = 200
 #: How many differences are told one by one.
 _TOLD: t.Final = 20
+#: How names begin of content that is kept for going back.
+_KEPT: t.Final = "kept/"
 #: Below which our own directories are.
 _OURS: t.Final = "/var/lib/nsfleet"
 
@@ -79,6 +83,7 @@ TABLE = Table(
         Field("source", option=False, effect=RECREATE),
         Field("source_digest", option=False, effect=RECREATE),
         rootfs_debootstrap.FIELD,
+        *CONTENT_FIELDS,
         Field("exclude", "list", elements="str", canonical=_inside),
         Field("verify", choices=("none", "metadata", "content"), default="none", stateful=False),
         # What somebody changed in it.
@@ -103,6 +108,7 @@ class Rootfs(Resource):
         self.domain = os.path.join("trees", _quoted(self.path))  # trees do not wait for each other
         self.source = _source(self.given)
         self._records = Records(os.path.join(self.root, self.domain))
+        self.content = self._content_of({} if self.absent else self.wanted)
         self._before = ""  #: which directory it is to be again
         folder, name = os.path.split(self.path)
         #: Beside it: the tree that is being made, and the one that it takes the place of.
@@ -121,6 +127,9 @@ class Rootfs(Resource):
         """Its path, however the task writes it."""
         return self.path
 
+    def _content_of(self, wanted: State) -> Content:
+        return Content(wanted, os.path.join(self.root, self.domain, "kept"))
+
     def _check(self) -> None:
         """What can be told from the options alone."""
         given = [option for option in SOURCES if self.given.get(option)]
@@ -132,6 +141,7 @@ class Rootfs(Resource):
         folder = self.given.get("directory")
         if folder and os.path.commonpath([folder, self.path]) in (folder, self.path):
             errors.append(OptionError("directory", f"expected one that is not in {self.path}, nor around it"))
+        errors += self.content.errors
         if errors:
             raise InvalidOptions(errors)
 
@@ -140,6 +150,7 @@ class Rootfs(Resource):
     def observe(self, last: State) -> Observation:
         """Look whether the tree is there and what it was made of; if that is asked, at all files in it."""
         del last
+        self.content.prepare()
         self._want(None)
         if not os.path.lexists(self.path):
             return Observation(None)
@@ -147,14 +158,31 @@ class Rootfs(Resource):
         made = self._records.load(which)
         if made is None:
             self._refuse_foreign()
-            return Observation({"tree": which, "source": "", "changed": [], "exclude": []}, False, {"tree": which})
+            state = {"tree": which, "source": "", "changed": [], "exclude": [], **self._read_content()}
+            return Observation(state, False, {"tree": which})
         self._want(made)
         found = self._differences(made, which)
         state = {
             "tree": which, "source": made.source, "source_digest": made.source_digest, "debootstrap": made.options,
-            "exclude": list(made.exclude), "changed": _told(found),
+            "exclude": list(made.exclude), "changed": _told(self._of_tree(found)), **self._read_content(),
         }  # fmt: skip
         return Observation(state, True, {"tree": which}, (made, found))
+
+    def _read_content(self) -> State:
+        """What of it is put on top."""
+        self.content.remember(self.applied, self.originals)
+        if self.absent or os.path.islink(self.path) or not os.path.isdir(self.path):
+            return {}
+        with opened(self.path) as root, self._reading():
+            return self.content.observe(root)
+
+    def _of_tree(self, found: list[Difference]) -> list[Difference]:
+        """Differences without those of what is put on top, which is compared by itself."""
+        if not found:
+            return []
+        with opened(self.path) as root:
+            paths = self.content.paths(root)
+        return [each for each in found if each.path not in paths]
 
     def _want(self, made: Made | None) -> None:
         """What the tree is to be made of, as far as that can be told."""
@@ -229,16 +257,26 @@ class Rootfs(Resource):
             yield OptionError("path", f"expected a directory, and {self.path} is none")
             return
         adopts = self.observed.exists and not self.observed.owned and not self.absent
-        if adopts:
-            return
         changes = [change for step in steps for change in step.changes]
         anew = any(change.field.effect == RECREATE for change in changes) or self._is_replaced(changes)
+        if not self.absent:
+            yield from self._content_obstacles(self.observed.exists and (adopts or not anew))
+        if adopts:
+            return
         if not self.absent and (anew or not self.observed.exists or _is_mended(changes)):
             yield from self._lacking()
         if self.observed.exists and (self.absent or anew or _is_mended(changes)):
             yield from self._mounted()
         if self.observed.exists and (self.absent or anew):
             yield from self._users()
+
+    def _content_obstacles(self, there: bool) -> t.Iterator[Exception]:
+        """What of it cannot be put on top.
+
+        :param there: whether it is put on the tree that is there.
+        """
+        with opened(self.path) if there else contextlib.nullcontext() as root, self._reading():
+            yield from self.content.obstacles(root)
 
     def _lacking(self) -> t.Iterator[Exception]:
         if self.source is None:
@@ -283,14 +321,22 @@ class Rootfs(Resource):
         """What somebody changed is made again, file by file if what it is made of still gives the same."""
         if self._is_replaced(changes):
             return [self.step(SET, changes, self._replace)._replace(effect=RECREATE)]
-        return [self.step(SET, changes, self._mend if _is_mended(changes) else self._note)]
+        rest = [change for change in changes if change.path[0] not in OPTIONS]
+        steps = [self.step(SET, rest, self._mend if _is_mended(rest) else self._note)] if rest else []
+        return [*steps, *self._top(changes)]
+
+    def _top(self, changes: t.Sequence[Change]) -> list[Step]:
+        """The step for what is put on top: one, since the record of the tree is written once."""
+        changes = [change for change in changes if change.path[0] in OPTIONS]
+        return [self.step(SET, changes, functools.partial(self._put_on_top, changes))] if changes else []
 
     def recreate(self, changes: t.Sequence[Change]) -> list[Step]:
         """Another one in its place, which is kept until it is known that this one is as wanted."""
         if self._before:
             return [self.step(SET, changes, self._put_back)]
         if not self.observed.owned:  # it is taken over as it is
-            return [Step(ADOPT, self.target, tuple(changes), functools.partial(self.mark, True))]
+            rest = tuple(change for change in changes if change.path[0] not in OPTIONS)
+            return [Step(ADOPT, self.target, rest, functools.partial(self.mark, True)), *self._top(changes)]
         return [self.step(SET, changes, self._replace)]
 
     def adopt(self) -> list[Step]:
@@ -304,7 +350,8 @@ class Rootfs(Resource):
 
     def _is_replaced(self, changes: t.Sequence[Change]) -> bool:
         """Whether what was changed cannot be made again file by file."""
-        return _is_mended(changes) and self.source is not None and not self.source.repeatable
+        repeatable = self.source is None or (self.source.repeatable and not self.wanted.get("commands"))
+        return _is_mended(changes) and not repeatable
 
     def _make(self) -> None:
         made = self._build()
@@ -316,6 +363,9 @@ class Rootfs(Resource):
         self._clear(self._old)
         replace(self._draft, self.path, self._old)
         self._placed(made)
+        # What was put on top of the other one is gone with it.
+        self.applied = {option: value for option, value in self.applied.items() if option not in OPTIONS}
+        self.content.forget()
 
     def _build(self) -> Made:
         """Make a tree beside its place, and write down what it is."""
@@ -342,7 +392,11 @@ class Rootfs(Resource):
         os.mkdir(self._draft)
         os.chmod(self._draft, 0o755)
         os.utime(self._draft, ns=(0, 0))  # which it keeps where nothing says anything of it
-        return t.cast("Source", self.source).fill(self._draft)
+        origin = t.cast("Source", self.source).fill(self._draft)
+        with opened(self._draft) as root:
+            self.content.create(root)
+        self.noticed.update(self.content.noticed)
+        return origin
 
     def _placed(self, made: Made) -> None:
         """Write down by what it is seen that the tree in its place is the one that was made."""
@@ -364,6 +418,25 @@ class Rootfs(Resource):
         """Look at other parts of the tree from now on."""
         made, _found = self.observed.handle
         self._records.save(identity(self.path), self._stamped(made, self.given["verify"]))
+
+    def _put_on_top(self, changes: t.Sequence[Change]) -> None:
+        """Make changes of what is put on top, and write down what the tree is then."""
+        from .._image import tree
+
+        with opened(self.path) as root:
+            for group in self.content.ordered(changes):
+                self.content.write(root, group)
+            which = identity(self.path)
+            made, known = self._records.load(which), self._records.tree(which)
+            if made is None:
+                return
+            touched = self.content.touched(root)
+            if known is None or any(change.path[0] == "commands" for change in changes) or _has_others(known, touched):
+                seen: Tree = tree.look(root, True, self._excluded())
+            else:
+                kept = {path: each for path, each in known.items() if path not in touched}
+                seen = tree.ordered({**kept, **tree.look_at(root, touched)})
+        self._records.save(which, self._stamped(made.of(seen), self.given["verify"]), seen)
 
     def _mend(self) -> None:
         """Make again, file by file, what was changed."""
@@ -410,9 +483,24 @@ class Rootfs(Resource):
     def prior(self, before: Observation) -> Resource:
         """The directory that was there; what somebody had changed in it is not changed again."""
         state = None if before.state is None else {"tree": before.state["tree"]}
+        if self.wanted.get("commands"):
+            self._end_commands()
         resource = t.cast(Rootfs, super().prior(before._replace(state=state)))
+        # What commands did stays. What else is on top need not be as a task may ask for it.
+        top = (option for option in OPTIONS if option != "commands")
+        there = before.state or {}
+        resource.wanted.update({option: there[option] for option in top if option in there})
+        resource.content = resource._content_of(resource.wanted)
+        resource.content.remember(self.given, {})
         resource._before = state["tree"] if state else ""
         return resource
+
+    def _end_commands(self) -> None:
+        """Nothing of a run that was killed still changes a tree."""
+        from . import rootfs_commands
+
+        for place in (self._draft, self.path):
+            rootfs_commands.tidy(place)
 
     def _put_back(self) -> None:
         for place, other in ((self._draft, self._old), (self._old, self._draft)):
@@ -438,20 +526,28 @@ class Rootfs(Resource):
 
     def tidy(self, footprint: State) -> None:
         """A tree that was not finished, and empty directories that were made for it."""
+        if self.wanted.get("commands"):
+            self._end_commands()
+        self.content.go_back()
         self._clear(self._draft)
         files.remove_empty(*footprint.get("above", ()))
+        if os.path.isdir(self.path) and not os.path.islink(self.path):
+            with opened(self.path) as root:
+                self.content.sweep(root)
 
     def spare(self) -> list[str]:
         """Trees that are not in its place, and what is known of others than the one that is."""
         trees = [place for place in (self._draft, self._old) if os.path.lexists(place)]
         there = identity(self.path) if os.path.lexists(self.path) else ""
-        return [*trees, *(which for which in self._records.all() if which != there)]
+        kept = [f"{_KEPT}{name}" for name in self.content.spare(self.originals)]
+        return [*trees, *kept, *(which for which in self._records.all() if which != there)]
 
     def settle(self, spare: t.Sequence[str]) -> None:
         """Remove them; directories that were made for trees go with the last one."""
         for place in filter(os.path.isabs, spare):
             self._clear(place)
-        for which in (name for name in spare if not os.path.isabs(name)):
+        self.content.kept.drop(name[len(_KEPT) :] for name in spare if name.startswith(_KEPT))
+        for which in (name for name in spare if not name.startswith(("/", _KEPT))):
             made = self._records.load(which)
             files.remove_empty(*(made.above if made else ()), *self._folder_of_ours())
             self._records.forget(which)
@@ -514,8 +610,13 @@ def _without(tree: Tree, excluded: t.Collection[str]) -> Tree:
 
 def _again(wanted: Tree, fresh: Tree, paths: t.Collection[str]) -> Tree:
     """What a tree is to be when some of its paths are taken from a fresh one."""
-    from .._image.tree import sort_key
+    from .._image.tree import ordered
 
     taken = {path: fresh[path] for path in paths if path in fresh}
     kept = {path: seen for path, seen in wanted.items() if path not in paths}
-    return dict(sorted({**kept, **taken}.items(), key=lambda item: sort_key(item[0])))
+    return ordered({**kept, **taken})
+
+
+def _has_others(known: Tree, paths: t.Collection[str]) -> bool:
+    """Whether some paths of a tree had other names in it."""
+    return any(seen.entry.kind == HARD_LINK and {path, seen.entry.link} & set(paths) for path, seen in known.items())

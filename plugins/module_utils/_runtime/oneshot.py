@@ -26,6 +26,15 @@ from .state import Process
 
 if t.TYPE_CHECKING:
     from .bundle import Bundle
+    from .launch import Place as PlaceOnDisk
+
+    class Container(PlaceOnDisk, t.Protocol):
+        """Where a container is on disk, and what it is called."""
+
+        @property
+        def name(self) -> str:
+            """Its name."""
+
 
 #: How names of such groups begin; pid and start time of the process that waits for the command follow.
 _PREFIX = "nsfleet-exec-"
@@ -105,9 +114,10 @@ def run(
         group.release()
 
 
-def run_container(bundle: Bundle, exchange: Exchange, timeout: float | None) -> tuple[int, bool]:
+def run_container(bundle: Container, exchange: Exchange, timeout: float | None) -> tuple[int, bool]:
     """Run a container to its end, without a monitor; its output is in ``exchange`` then, which the caller closes.
 
+    :param bundle: its bundle, or another place that it has on disk.
     :param timeout: seconds after which all of it is killed; ``None``: as long as it takes.
     :returns: exit code of its first process, and whether it was killed after ``timeout``, as :func:`run`.
     :raises NsfleetError: it could not be started, or not be killed.
