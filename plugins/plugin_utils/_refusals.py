@@ -30,6 +30,7 @@ from ansible_collections.nsfleet.linux.plugins.module_utils._resources import (
     rootfs,
 )
 from ansible_collections.nsfleet.linux.plugins.module_utils._resources.nat_table import Publication, collisions
+from ansible_collections.nsfleet.linux.plugins.module_utils._resources.rootfs_content import CONTENT_FIELDS
 
 Description = t.Mapping[str, t.Any]
 Plan = dict[str, t.Any]
@@ -38,6 +39,8 @@ Plan = dict[str, t.Any]
 _OF_THE_ROLE: t.Final = frozenset({"name", "state", "rootfs", "image", "cgroup_parent"})
 #: Options of an image that it gives by variables of its own.
 _OF_THE_IMAGE: t.Final = frozenset({"name", "path"})
+#: Those of a root file system that it gives by variables of the same names.
+_ON_TOP: t.Final = Table(CONTENT_FIELDS).arguments()
 #: Where the role puts a root file system that has no path.
 _OF_SERVICES: t.Final = "/var/lib/nsfleet/rootfs/service"
 #: Parts of a service that are options of a module.
@@ -74,6 +77,8 @@ def misspelt_in_parts(service: Description, where: str) -> t.Iterator[str]:
     tree = service.get("rootfs")
     tree = tree if isinstance(tree, dict) else {}
     from_image = tree.get("source") == "image"
+    top = {option: tree[option] for option in _ON_TOP if isinstance(tree.get(option), list)}
+    yield from misspelt(top, _ON_TOP, f"{where}.rootfs")
     if isinstance(tree.get("image_options"), dict):
         yield from misspelt(
             tree["image_options"], _options(image.TABLE, _OF_THE_IMAGE), f"{where}.rootfs.image_options"
@@ -152,6 +157,9 @@ def _of_rootfs(given: Plan, where: str) -> t.Iterator[str]:
     lacking = [option for option in needed if not given[option]]
     for option in lacking:
         yield f"{where}.{option}: expected one, since source is {source}"
+    for option in (*_ON_TOP, "templates") if source == "image" else ():
+        if given[option]:
+            yield f"{where}.{option}: expected none, since an image has no tree of its own"
     if source == "image" and not lacking:
         options = completed(given["image_options"], _options(image.TABLE, _OF_THE_IMAGE))
         told = {**options, "name": given["image"], "path": given["archive"] or None}
@@ -161,8 +169,16 @@ def _of_rootfs(given: Plan, where: str) -> t.Iterator[str]:
         packages = {option: given[option] or None for option in ("suite", "mirror", "variant", "packages")}
         kind = {"host": True} if source == "host" else {option: given[option] for option in needed}
         options = {**kind, "debootstrap": packages if source == "debootstrap" else None, "exclude": given["exclude"]}
+        options.update(_on_top(given))
         told = {**options, "path": given["path"] or _OF_SERVICES, "verify": given["verify"]}
         yield from _told(rootfs.Rootfs, told, where, {r"^debootstrap\.": ""})
+
+
+def _on_top(given: Plan) -> Plan:
+    """What is put on top of a tree, with defaults; of templates, only the controller of a run knows the content."""
+    rendered = [{**{key: each[key] for key in each if key != "src"}, "content": ""} for each in given["templates"]]
+    named = {option: given[option] for option in _ON_TOP}
+    return completed({**named, "files": [*named["files"], *rendered]}, _ON_TOP)
 
 
 def _of_ports(service: Plan, where: str) -> t.Iterator[str]:

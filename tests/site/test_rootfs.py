@@ -37,7 +37,7 @@ def archive(source: str) -> tuple[str, str]:
     return f"{source}.tar.gz", f"sha256:{world.sh(f'sha256sum {source}.tar.gz').split()[0]}"
 
 
-def play(state: str = "present", **variables: str) -> list[dict[str, t.Any]]:
+def play(state: str = "present", **variables: t.Any) -> list[dict[str, t.Any]]:
     """A play that runs the role."""
     named = {f"rootfs_{name}": value for name, value in {"path": ROOTFS, "state": state, **variables}.items()}
     role = {"name": "nsfleet.linux.rootfs"}
@@ -65,6 +65,25 @@ def holds(run: Run, original: str, **variables: str) -> None:
 
 def test_directory(run: Run, source: str) -> None:
     holds(run, source, source="directory", directory=source)
+
+
+def test_content_on_top(run: Run, source: str) -> None:
+    """Files, also of templates, are compared and taken away again."""
+    path = f"{source}.j2"
+    world.sh(f"echo 'of {{{{ rootfs_source }}}}' >{path}")
+    top: dict[str, t.Any] = {
+        "templates": [{"src": path, "path": "/etc/made/of", "mode": "0600", "owner": "app"}],
+        "files": [{"path": "/bin/link", "content": "plain"}],
+        "users": [{"name": "app", "uid": 70}],
+    }
+    plays = play(source="directory", directory=source, **top)
+    assert run(plays) == 1
+    seen = world.sh(f"cd {ROOTFS} && cat etc/made/of bin/link etc/passwd && stat -c '%a %u' etc/made/of").splitlines()
+    assert seen == ["of directory", "plainapp:!:70:70::/home/app:/bin/sh", "600 70"]
+    assert run(plays) == 0
+    assert run(play(source="directory", directory=source)) == 1
+    assert world.sh(f"cd {ROOTFS} && readlink bin/link && cat etc/passwd").strip() == "program"
+    assert run(play("absent", source="directory", directory=source, **top)) == 1
 
 
 def test_archive(run: Run, source: str, archive: tuple[str, str]) -> None:
@@ -101,6 +120,10 @@ def test_archive_that_is_another_one(run: Run, archive: tuple[str, str]) -> None
         ({"source": "floppy"}, "value of rootfs_source must be one of"),
         ({"source": "image"}, "rootfs_image - expected"),
         ({"path": ""}, "rootfs_path - expected"),
+        (
+            {"source": "image", "image": "a", "links": [{"path": "/x", "target": "y"}]},
+            "rootfs_source - expected another",
+        ),
     ],
 )
 def test_bad_input(run: Run, variables: dict[str, str], words: str) -> None:
