@@ -138,7 +138,7 @@ KINDS = {
             {"path": "/var/lib/nsfleet/rootfs/case", "directory": "/srv/one", **top("svc", "/bin/no", "b", "other\0")},
             {"path": "/var/lib/nsfleet/rootfs/other", "directory": "/srv/one"},
             "mkdir -p /srv/one/etc && cd /srv/one/etc && echo root:x:0:0:::/bin/sh >passwd && echo root:x:0: >group"
-            " && touch shadow && head -c 9000 /dev/zero >a && ln -s a b",
+            " && echo 'root:*:1::::::' >shadow && head -c 9000 /dev/zero >a && ln -s a b",
             "rm -r /srv/one",
             "content",
         ),

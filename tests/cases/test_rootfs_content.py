@@ -544,6 +544,19 @@ def timeless(tree: pathlib.Path) -> dict[str, trees.Seen]:
     return {path: each._replace(mtime=0) for path, each in trees.seen(tree).items()}
 
 
+def test_the_tree_below_is_repaired_with_what_is_on_top(base: dict[str, t.Any]) -> None:
+    options = {**base, **TOP, "verify": "content"}
+    laws.run("rootfs", options)
+    seen = timeless(ROOT)
+    damage = "echo x >>etc/passwd; rm etc/group etc/shadow; ln -sf y etc/motd; chmod 0 srv; echo new >srv/added"
+    done = laws.repaired("rootfs", options, f"cd {ROOT} && {damage}")
+    assert {"changed", "links[/etc/motd].target"} <= {
+        each["option"] for step in done["plan"] for each in step["changes"]
+    }
+    assert timeless(ROOT) == seen
+    gone()
+
+
 def test_another_source_and_less_on_top(base: dict[str, t.Any], place: Place) -> None:
     """What is on top is put on the new tree, and goes back to what is in that one."""
     options = {

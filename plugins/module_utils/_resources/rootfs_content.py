@@ -34,6 +34,10 @@ __all__ = ["CONTENT_FIELDS", "Content"]
 _ACCOUNTS: t.Final = ("groups", "users")
 _COMMANDS: t.Final = "commands"
 OPTIONS: t.Final = (*_ACCOUNTS, *KINDS, _COMMANDS)
+#: What of each is compared.
+_COMPARED: t.Final = {
+    field.name: {each.name for each in field.table.stateful()} for field in CONTENT_FIELDS if field.table
+}
 
 
 class _Part(t.Protocol):
@@ -228,9 +232,9 @@ class Content:
                 self._bring(tree, option, name)
 
     def _bring(self, tree: int, option: str, name: str) -> None:
-        part, goal = self._parts[option], self.wanted[option][name]
-        now = part.observe(tree, [name]).get(name)
-        if now is None or any(now.get(key, value) != value for key, value in goal.items() if key in now):
+        goal = self.wanted[option][name]
+        now = self._parts[option].observe(tree, [name]).get(name)
+        if now is None or any(now.get(key) != goal[key] for key in _COMPARED[option] & set(goal)):
             self._write(tree, option, name, goal)
 
     def _must_wait(self, tree: int, option: str, name: str) -> bool:
