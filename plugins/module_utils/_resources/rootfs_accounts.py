@@ -114,16 +114,16 @@ class Users:
 
     def observe(self, tree: int, names: t.Iterable[str]) -> State:
         """Those of some users that there are."""
-        accounts = Accounts(tree)
+        accounts, known = Accounts(tree), Names(tree, self._wanted)
         found = {name: accounts.user(name) for name in names}
-        return {name: self._state(tree, accounts, name, user) for name, user in found.items() if user is not None}
+        return {name: self._state(known, accounts, name, user) for name, user in found.items() if user is not None}
 
-    def _state(self, tree: int, accounts: Accounts, name: str, user: User) -> State:
+    def _state(self, names: Names, accounts: Accounts, name: str, user: User) -> State:
         given = self._wanted.get("users", {}).get(name) or self.former.get(name, {})
         grouped = "group" in given or user.gid in accounts.gids().values()
         return {
             "uid": user.uid,
-            "group": Names(tree, self._wanted).group(user.gid, given.get("group", name)),
+            "group": names.group(user.gid, given.get("group", name)),
             "gid": user.gid,
             "groups": accounts.groups_of(name),
             "home": user.home,

@@ -85,7 +85,7 @@ def _as_text(content: bytes) -> str | None:
         text = content.decode()
     except UnicodeDecodeError:
         return None
-    plain = all(letter.isprintable() or letter in "\t\n" for letter in text)
+    plain = text.replace("\t", "").replace("\n", "").isprintable()
     return text if plain and not is_digest(text) else None
 
 
