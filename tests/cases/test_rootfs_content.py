@@ -576,6 +576,20 @@ def test_another_source_and_less_on_top(base: dict[str, t.Any], place: Place) ->
     gone()
 
 
+def test_a_path_that_another_option_names_by_now(base: dict[str, t.Any]) -> None:
+    """It goes back to what was there before the first of them named it."""
+    for options in (
+        {"links": [{"path": "/etc/big", "target": "x"}, {"path": "/etc/new", "target": "x"}]},
+        {"files": [{"path": "/etc/big", "content": "y\0"}, {"path": "/etc/new", "content": "y"}]},
+        {"links": [{"path": "/etc/big", "target": "z"}, {"path": "/etc/new", "target": "z"}]},
+        {},
+    ):
+        laws.run("rootfs", {**base, **options})
+    assert at("etc/big", "etc/new")() == line("etc/big", READ, "0:0", BIG)
+    laws.settled("rootfs", base)
+    gone()
+
+
 def test_a_directory_with_something_in_it_stays(base: dict[str, t.Any]) -> None:
     laws.run("rootfs", {**base, **TOP})
     world.sh(f"touch {ROOT}/srv/new/y")

@@ -59,7 +59,7 @@ def next_record(last: Record | None, resource: Resource, steps: t.Sequence[Step]
     before = dict(_returning(resource.table, live or {}))
     former = dict(_returning(resource.table, last.options)) if last else {}
     found = {path: before[path] for path in named if path in before and path not in former}
-    for option, value in {**resource.noticed, **found}.items():
+    for option, value in {**found, **resource.noticed}.items():
         if option in named:
             originals[option] = value  # it was made anew, of what may be another source
         originals.setdefault(option, value)

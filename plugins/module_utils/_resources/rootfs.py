@@ -171,6 +171,7 @@ class Rootfs(Resource):
     def _read_content(self) -> State:
         """What of it is put on top."""
         self.content.remember(self.applied, self.originals)
+        self.noticed.update(self.content.noticed)
         if self.absent or os.path.islink(self.path) or not os.path.isdir(self.path):
             return {}
         with opened(self.path) as root, self._reading():

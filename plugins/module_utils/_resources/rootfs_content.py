@@ -84,7 +84,7 @@ class Content:
         self._parts: dict[str, _Part] = {**self._still, _COMMANDS: self._commands}
         #: Names to look at beside those that are wanted.
         self._others: dict[str, set[str]] = {option: set() for option in OPTIONS}
-        #: What a new tree had before all this, or ``None``, by path text of the plan.
+        #: What there was before all this, or ``None``, by path text of the plan, where only this could know.
         self.noticed: State = {}
         self._first: State | None = None  #: what there was when this run began
         self._went_back = False
@@ -97,6 +97,7 @@ class Content:
         """
         for option in OPTIONS:
             self._others[option].update(applied.get(option, ()))
+        self._hand_over(applied, originals)
         going = {path for option in KINDS for path in self._others[option] if not self._wants(path)}
         parts: dict[str, Entries | Users] = {**self._entries, "users": self._users}
         for option, part in parts.items():
@@ -104,6 +105,14 @@ class Content:
             part.former = {name: originals[f"{option}[{name}]"] for name in names if f"{option}[{name}]" in originals}
         for entries in self._entries.values():
             entries.going = going
+
+    def _hand_over(self, applied: State, originals: State) -> None:
+        """A path that another option named before goes back to what was there before that."""
+        for option in KINDS:
+            for path in self.wanted[option]:
+                for other in KINDS:
+                    if path in applied.get(other, ()) and path not in applied.get(option, ()):
+                        self.noticed[f"{option}[{path}]"] = originals.get(f"{other}[{path}]")
 
     def forget(self) -> None:
         """What former tasks named is not there any more."""
@@ -199,7 +208,7 @@ class Content:
         if obstacles:
             raise NsfleetError("; ".join(map(str, obstacles)))
         before = dict(_by_path(self.observe(tree)))
-        self.noticed = {path: before.get(path) for path, _state in _by_path(self.wanted)}
+        self.noticed.update({path: before.get(path) for path, _state in _by_path(self.wanted)})
         self._again(tree)
         for name in self.wanted[_COMMANDS]:
             if not self._commands.observe(tree, [name])[name]["done"]:
@@ -216,7 +225,7 @@ class Content:
         first = {path: state for path, state in _by_path(self._first or {}) if path not in known}
         former = {**first, **originals, **self.noticed}
         needed = {path: former[path] for path in named if isinstance(former.get(path), dict)}
-        return self.kept.spare({path: _shown(state) for path, state in needed.items()})
+        return self.kept.spare({_owner(path): _shown(state) for path, state in needed.items()})
 
     def go_back(self) -> None:
         """What this run named first, nobody goes back to any more: it is there again."""
@@ -263,6 +272,12 @@ def _above(path: str) -> t.Iterator[str]:
     while path:
         path = os.path.dirname(path)
         yield path or "."
+
+
+def _owner(path: str) -> str:
+    """By what content is kept, of the path text of the plan: what is at a path, whichever option names it."""
+    option, _bracket, name = path.partition("[")
+    return name[:-1] if option in KINDS else path
 
 
 def _shown(state: State) -> list[str]:

@@ -194,7 +194,7 @@ class Entries:
             shown = None if fd is None else _content(fd)
             if fd is not None and shown is not None:
                 with inside.reading(fd) as file:
-                    self._kept.put(f"{self.option}[{path}]", shown, file)
+                    self._kept.put(path, shown, file)
 
     def _attributes(self, tree: int, goal: State) -> inside.Attributes:
         names, mode = Names(tree, self._wanted), int(goal["mode"], 8)
