@@ -484,8 +484,7 @@ class Rootfs(Resource):
     def prior(self, before: Observation) -> Resource:
         """The directory that was there; what somebody had changed in it is not changed again."""
         state = None if before.state is None else {"tree": before.state["tree"]}
-        if self.wanted.get("commands"):
-            self._end_commands()
+        self._calm()
         resource = t.cast(Rootfs, super().prior(before._replace(state=state)))
         # What commands did stays. What else is on top need not be as a task may ask for it.
         top = (option for option in OPTIONS if option != "commands")
@@ -496,12 +495,16 @@ class Rootfs(Resource):
         resource._before = state["tree"] if state else ""
         return resource
 
-    def _end_commands(self) -> None:
-        """Nothing of a run that was killed still changes a tree."""
-        from . import rootfs_commands
+    def _calm(self) -> None:
+        """Nothing of a run that was killed still changes a tree, or is half-written in it."""
+        if self.wanted.get("commands"):
+            from . import rootfs_commands
 
-        for place in (self._draft, self.path):
-            rootfs_commands.tidy(place)
+            for place in (self._draft, self.path):
+                rootfs_commands.tidy(place)
+        if os.path.isdir(self.path) and not os.path.islink(self.path):
+            with opened(self.path) as root:
+                self.content.sweep(root)
 
     def _put_back(self) -> None:
         for place, other in ((self._draft, self._old), (self._old, self._draft)):
@@ -527,14 +530,10 @@ class Rootfs(Resource):
 
     def tidy(self, footprint: State) -> None:
         """A tree that was not finished, and empty directories that were made for it."""
-        if self.wanted.get("commands"):
-            self._end_commands()
+        self._calm()
         self.content.go_back()
         self._clear(self._draft)
         files.remove_empty(*footprint.get("above", ()))
-        if os.path.isdir(self.path) and not os.path.islink(self.path):
-            with opened(self.path) as root:
-                self.content.sweep(root)
 
     def spare(self) -> list[str]:
         """Trees that are not in its place, and what is known of others than the one that is."""
