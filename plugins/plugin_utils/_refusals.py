@@ -30,7 +30,7 @@ from ansible_collections.nsfleet.linux.plugins.module_utils._resources import (
     rootfs,
 )
 from ansible_collections.nsfleet.linux.plugins.module_utils._resources.nat_table import Publication, collisions
-from ansible_collections.nsfleet.linux.plugins.module_utils._resources.rootfs_content import CONTENT_FIELDS
+from ansible_collections.nsfleet.linux.plugins.module_utils._resources.rootfs_fields import CONTENT_FIELDS
 
 Description = t.Mapping[str, t.Any]
 Plan = dict[str, t.Any]

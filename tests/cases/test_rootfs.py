@@ -17,7 +17,7 @@ import pytest
 from ansible_collections.nsfleet.linux.plugins.module_utils._kernel import directories
 from ansible_collections.nsfleet.linux.plugins.module_utils._model.field import Table
 from ansible_collections.nsfleet.linux.plugins.module_utils._resources.rootfs import TABLE
-from ansible_collections.nsfleet.linux.plugins.module_utils._resources.rootfs_content import CONTENT_FIELDS
+from ansible_collections.nsfleet.linux.plugins.module_utils._resources.rootfs_fields import CONTENT_FIELDS
 from support import images, laws, rooted, trees, world
 from support.abilities import need
 from support.archives import archive, file, folder, hard_link, symlink

@@ -16,7 +16,8 @@ import typing as t
 import pytest
 from ansible_collections.nsfleet.linux.plugins.module_utils._model.errors import NsfleetError
 from ansible_collections.nsfleet.linux.plugins.module_utils._model.field import Table
-from ansible_collections.nsfleet.linux.plugins.module_utils._resources.rootfs_content import CONTENT_FIELDS, Content
+from ansible_collections.nsfleet.linux.plugins.module_utils._resources.rootfs_content import Content
+from ansible_collections.nsfleet.linux.plugins.module_utils._resources.rootfs_fields import CONTENT_FIELDS
 from support import enemy, laws, trees, world
 from support.invoke import Run, invoke
 from support.laws import Case

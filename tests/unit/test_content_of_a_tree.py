@@ -13,8 +13,9 @@ import typing as t
 import pytest
 from ansible_collections.nsfleet.linux.plugins.module_utils._model.errors import InvalidOptions
 from ansible_collections.nsfleet.linux.plugins.module_utils._model.field import Table
-from ansible_collections.nsfleet.linux.plugins.module_utils._resources.rootfs_content import CONTENT_FIELDS, Content
+from ansible_collections.nsfleet.linux.plugins.module_utils._resources.rootfs_content import Content
 from ansible_collections.nsfleet.linux.plugins.module_utils._resources.rootfs_data import Data, Kept, opened
+from ansible_collections.nsfleet.linux.plugins.module_utils._resources.rootfs_fields import CONTENT_FIELDS
 
 TABLE = Table(CONTENT_FIELDS)
 FILE = {"content": ""}

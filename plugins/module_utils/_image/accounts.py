@@ -33,8 +33,6 @@ _SERVICES: t.Final = range(999, 99, -1)
 #: That the password is in the file for those who may read it.
 _ELSEWHERE: t.Final = "x"
 LOCKED: t.Final = "!"
-#: The greatest id; the one above means none (chown(2)).
-LARGEST_ID: t.Final = 2**32 - 2
 
 
 class User(t.NamedTuple):

@@ -17,6 +17,7 @@ from .._kernel.capability import NAMES as CAPABILITY_NAMES
 from .._kernel.sysctl import canonical_value, namespace_of
 from .._model.field import RECREATE, RESTART, Field, State, Table
 from .._model.names import absolute_path, cgroup_name, container_name, netns_reference
+from .._model.programs import command_words, environment, octal_mode, time_limit
 from .._model.quantities import between, is_digits
 from .._runtime.mount_options import PROPAGATIONS, parse_options
 from .._runtime.spec import CAPABILITIES, MASKED_PATHS, MOUNTS, READONLY_PATHS, Spec, annotate, annotation
@@ -52,27 +53,6 @@ RLIMITS: t.Final = (
 
 
 # --- canonical forms ---------------------------------------------------------
-
-
-def command_words(values: t.Sequence[str]) -> list[str]:
-    """A program and its arguments.
-
-    :raises ValueError: one of them cannot be one.
-    """
-    if any("\0" in str(value) for value in values):
-        raise ValueError("expected words without a zero byte")
-    return [str(value) for value in values]
-
-
-def environment(values: t.Mapping[str, t.Any]) -> State:
-    """Variables of the environment.
-
-    :raises ValueError: one of them cannot be one.
-    """
-    for name, value in values.items():
-        if not str(name) or "=" in str(name) or "\0" in f"{name}{value}":
-            raise ValueError(f"expected names without '=' and values without a zero byte, got {name!r}")
-    return {str(name): str(value) for name, value in values.items()}
 
 
 def _user(value: str) -> str:
@@ -179,16 +159,6 @@ def _sysctls(values: t.Mapping[str, t.Any]) -> State:
     return {str(name): canonical_value(value) for name, value in values.items()}
 
 
-def time_limit(value: float) -> float:
-    """Seconds.
-
-    :raises ValueError: nothing is as short.
-    """
-    if not value > 0:  # nor what is no number
-        raise ValueError(f"expected more than 0 seconds, got {value:g}")
-    return float(value)
-
-
 def _seconds(value: float) -> float:
     if value < 0:
         raise ValueError(f"expected 0 or more seconds, got {value:g}")
@@ -203,20 +173,6 @@ def _offset(value: float) -> float:
 def _mount_options(values: t.Sequence[str]) -> list[str]:
     parse_options(values)
     return [str(value) for value in values]
-
-
-def octal_mode(value: str) -> str:
-    """Permission bits, of four digits.
-
-    :raises ValueError: they are none.
-    """
-    try:
-        number = int(value, 8)
-    except ValueError:
-        number = -1
-    if not 0 <= number <= 0o7777:
-        raise ValueError(f"expected a mode in octal, as text, such as '0660', got {value!r}")
-    return f"{number:04o}"
 
 
 def _image(value: str) -> str:

@@ -15,7 +15,6 @@ import functools
 import os
 import typing as t
 
-from .._image.entries import HARD_LINK
 from .._image.reference import reference
 from .._kernel import files
 from .._kernel.directories import identity, mounted_in, opened, replace
@@ -26,12 +25,13 @@ from .._model.names import absolute_path
 from .._model.resource import ADOPT, CREATE, DELETE, SET, Change, Observation, Resource, Step
 from . import rootfs_archive, rootfs_debootstrap
 from .policy import POLICY
-from .rootfs_content import CONTENT_FIELDS, OPTIONS, Content
+from .rootfs_fields import CONTENT_FIELDS, OPTIONS
 from .rootfs_record import Made, Records
 from .rootfs_source import Directory, Host, Image, Origin, Source
 
 if t.TYPE_CHECKING:
     from .._image.tree import Difference, Tree
+    from .rootfs_content import Content
 
 #: What a tree can be made of.
 SOURCES: t.Final = ("directory", "archive", "image", "debootstrap", "host")
@@ -108,7 +108,6 @@ class Rootfs(Resource):
         self.domain = os.path.join("trees", _quoted(self.path))  # trees do not wait for each other
         self.source = _source(self.given)
         self._records = Records(os.path.join(self.root, self.domain))
-        self.content = self._content_of({} if self.absent else self.wanted)
         self._before = ""  #: which directory it is to be again
         folder, name = os.path.split(self.path)
         #: Beside it: the tree that is being made, and the one that it takes the place of.
@@ -127,8 +126,17 @@ class Rootfs(Resource):
         """Its path, however the task writes it."""
         return self.path
 
-    def _content_of(self, wanted: State) -> Content:
-        return Content(wanted, os.path.join(self.root, self.domain, "kept"))
+    @functools.cached_property
+    def content(self) -> Content:
+        """What is put on top of it."""
+        from .rootfs_content import Content  # which most trees have nothing of
+
+        return Content({} if self.absent else self.wanted, os.path.join(self.root, self.domain, "kept"))
+
+    @property
+    def _has_top(self) -> bool:
+        """Whether anything is, or was, put on top of it."""
+        return "content" in vars(self) or any(option in {**self.applied, **self.wanted} for option in OPTIONS)
 
     def _check(self) -> None:
         """What can be told from the options alone."""
@@ -141,7 +149,7 @@ class Rootfs(Resource):
         folder = self.given.get("directory")
         if folder and os.path.commonpath([folder, self.path]) in (folder, self.path):
             errors.append(OptionError("directory", f"expected one that is not in {self.path}, nor around it"))
-        errors += self.content.errors
+        errors += self.content.errors if self._has_top else []
         if errors:
             raise InvalidOptions(errors)
 
@@ -150,7 +158,8 @@ class Rootfs(Resource):
     def observe(self, last: State) -> Observation:
         """Look whether the tree is there and what it was made of; if that is asked, at all files in it."""
         del last
-        self.content.prepare()
+        if self._has_top:
+            self.content.prepare()
         self._want(None)
         if not os.path.lexists(self.path):
             return Observation(None)
@@ -170,6 +179,8 @@ class Rootfs(Resource):
 
     def _read_content(self) -> State:
         """What of it is put on top."""
+        if not self._has_top:
+            return {}
         self.content.remember(self.applied, self.originals)
         self.noticed.update(self.content.noticed)
         if self.absent or os.path.islink(self.path) or not os.path.isdir(self.path):
@@ -179,8 +190,8 @@ class Rootfs(Resource):
 
     def _of_tree(self, found: list[Difference]) -> list[Difference]:
         """Differences without those of what is put on top, which is compared by itself."""
-        if not found:
-            return []
+        if not (found and self._has_top):
+            return found
         with opened(self.path) as root:
             paths = self.content.paths(root)
         return [each for each in found if each.path not in paths]
@@ -276,6 +287,8 @@ class Rootfs(Resource):
 
         :param there: whether it is put on the tree that is there.
         """
+        if not self._has_top:
+            return
         with opened(self.path) if there else contextlib.nullcontext() as root, self._reading():
             yield from self.content.obstacles(root)
 
@@ -490,8 +503,8 @@ class Rootfs(Resource):
         top = (option for option in OPTIONS if option != "commands")
         there = before.state or {}
         resource.wanted.update({option: there[option] for option in top if option in there})
-        resource.content = resource._content_of(resource.wanted)
-        resource.content.remember(self.given, {})
+        if self._has_top:
+            resource.content.remember(self.given, {})
         resource._before = state["tree"] if state else ""
         return resource
 
@@ -619,4 +632,6 @@ def _again(wanted: Tree, fresh: Tree, paths: t.Collection[str]) -> Tree:
 
 def _has_others(known: Tree, paths: t.Collection[str]) -> bool:
     """Whether some paths of a tree had other names in it."""
+    from .._image.entries import HARD_LINK
+
     return any(seen.entry.kind == HARD_LINK and {path, seen.entry.link} & set(paths) for path, seen in known.items())

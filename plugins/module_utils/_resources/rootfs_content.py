@@ -23,17 +23,13 @@ from .rootfs_accounts import Groups, Users
 from .rootfs_commands import Commands
 from .rootfs_data import Data, Kept
 from .rootfs_entries import Entries
-from .rootfs_fields import CONTENT_FIELDS, KINDS, check
+from .rootfs_fields import CONTENT_FIELDS, KINDS, OPTIONS, check
 
 if t.TYPE_CHECKING:
     from .._model.resource import Change
 
-__all__ = ["CONTENT_FIELDS", "Content"]
-
-#: Options in the order in which they are brought about.
 _ACCOUNTS: t.Final = ("groups", "users")
 _COMMANDS: t.Final = "commands"
-OPTIONS: t.Final = (*_ACCOUNTS, *KINDS, _COMMANDS)
 #: What of each is compared.
 _COMPARED: t.Final = {
     field.name: {each.name for each in field.table.stateful()} for field in CONTENT_FIELDS if field.table

@@ -13,13 +13,11 @@ import os
 import re
 import typing as t
 
-from .._image import inside
 from .._kernel import files
 
 #: Bytes of text that are shown as they are.
 _SHORT: t.Final = 4096
 _PIECE: t.Final = 1 << 20
-_PRIVATE: t.Final = inside.Attributes(0o600, 0, 0)
 _DIGEST: t.Final = re.compile(r"sha256:([0-9a-f]{64})(?:, \d+ bytes)?")
 
 
@@ -107,10 +105,12 @@ class Kept:
         """
         if not _digest(shown):
             return
+        from .._image import inside  # a task that only compares keeps nothing
+
         os.makedirs(self._directory, mode=0o700, exist_ok=True)
         folder = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            inside.write(folder, f"{_word(owner)}.{_digest(shown)}", content, _PRIVATE)
+            inside.write(folder, f"{_word(owner)}.{_digest(shown)}", content, inside.Attributes(0o600, 0, 0))
         finally:
             os.close(folder)
 

@@ -12,11 +12,11 @@ import posixpath
 import re
 import typing as t
 
-from .._image.accounts import LARGEST_ID
 from .._model.errors import OptionError
 from .._model.field import KEEP, STAYS, Field, State, Table
+from .._model.names import absolute_path
+from .._model.programs import command_words, environment, octal_mode, time_limit
 from .._model.quantities import between, is_digits
-from .container_fields import absolute_path, command_words, environment, octal_mode, time_limit
 from .rootfs_data import Data
 
 #: Useradd(8), "CAVEATS".
@@ -24,6 +24,8 @@ _NAME: t.Final = re.compile(r"[a-z_][a-z0-9_-]*\$?")
 _LONGEST_NAME: t.Final = 32
 #: Hashes as of crypt(5), and what no password can be.
 _HASH: t.Final = re.compile(r"[!*]+|[!*]*(\$[^:\n]+\$[^:\n]+|_[./0-9A-Za-z]{19}|[./0-9A-Za-z]{13})")
+#: The greatest number of a user or group; the one above means none (chown(2)).
+LARGEST_ID: t.Final = 2**32 - 2
 #: PATH_MAX less its final zero, bytes.
 _LONGEST_PATH: t.Final = 4095
 
@@ -190,6 +192,8 @@ CONTENT_FIELDS: t.Final = (
     # What a command did, nobody can undo.
     _named("commands", COMMANDS, "name", revert=STAYS),
 )
+#: Their names, in the order in which they are brought about.
+OPTIONS: t.Final = tuple(field.name for field in CONTENT_FIELDS)
 #: Those that name what is at a path, and what that is.
 KINDS: t.Final = {"directories": "directory", "files": "file", "links": "link"}
 
