@@ -86,7 +86,6 @@ def test_every_module(controller: Environment, target: Environment, tmp_path: pa
     assert changed(controller, target, layout, "--diff") == len(tasks("make"))
     assert world.sh("ip netns exec smoke ip -o route show default").startswith("default via 10.2.0.1 dev eth0")
     assert changed(controller, target, layout, "--diff") == 0
-    assert changed(controller, target, layout, "--check", "--diff") == 0
     assert changed(controller, target, layout, "--diff", "--tags", "remove") == len(tasks("remove"))
     assert world.difference(before, world.snapshot()) == []
     assert changed(controller, target, layout, "--diff", "--tags", "remove") == 0
