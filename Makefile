@@ -18,10 +18,11 @@ EACH_CASE := $(patsubst tests/cases/test_%.py,case-%,$(wildcard tests/cases/test
 EACH_SITE := $(patsubst tests/site/test_%.py,site-%,$(wildcard tests/site/test_*.py))
 LINT   := lint-ruff lint-format lint-mypy lint-ansible lint-yaml lint-shell lint-docs lint-changelog
 #: What make test runs; each leaves its results in $(OUTPUT)/NAME.xml or NAME-*.xml. The longest come first.
-LONGEST := case-examples case-container
-SUITES := sanity matrix-small $(LONGEST) lint unit $(filter-out $(LONGEST),$(EACH_CASE))
-#: All but site-sources, which takes minutes, and of which site-rootfs has a small part.
-SITES  := hosts-small $(filter-out site-sources,$(EACH_SITE))
+LONGEST := site-site case-examples site-services case-container
+SUITES := $(LONGEST) sanity matrix-small lint unit $(filter-out $(LONGEST),$(EACH_CASE))
+#: The virtual machine is told which cases were skipped, so it comes after them; these sites keep the other processor
+#: busy. site-sources takes minutes, and site-rootfs has a small part of it.
+LAST   := hosts-small $(filter-out site-sources $(LONGEST),$(EACH_SITE))
 #: The Python of the controller: make test leaves the others to make sanity. The oldest has a suite of its own, matrix-small.
 ONE    = $(shell $(PYTHON) -c 'import sysconfig; print(sysconfig.get_python_version())')
 #: How many of them: one more than there are processors on the smallest machine, since each waits now and then.
@@ -70,8 +71,8 @@ test: packages ## All that proves the collection on this machine
 	rm -rf $(OUTPUT)
 	$(MAKE) $(VENV)/test $(TREE)
 	-$(MAKE) $(AT_ONCE) $(SUITES:lint=$(LINT)) hosts-image SANITY="--python $(ONE)"
-	-$(MAKE) $(AT_ONCE) $(SITES:hosts-small=test-hosts-small)
-	@$(SUPPORT).summary $(OUTPUT) $(SUITES) $(SITES)
+	-$(MAKE) $(AT_ONCE) $(LAST:hosts-small=test-hosts-small)
+	@$(SUPPORT).summary $(OUTPUT) $(SUITES) $(LAST)
 
 packages: ## What the tests need of the distribution; installs what is missing
 	@! dpkg-query --show --showformat '$${db:Status-Status}\n' $(PACKAGES) 2>&1 | grep -qvx installed || \
