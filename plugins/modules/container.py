@@ -249,8 +249,8 @@ options:
         disk, in the bundle, in a record of this collection, in a result, or on a command line.
       - Another content, mode or owner is there at once, under the running container, as another file in the place of
         the old one. The first secret and the end of the last one restart the container.
-      - Since no record of their content is kept, another one in the task is told like one that somebody changed by hand,
-        also to O(on_drift).
+      - Since no record of their content is kept, another one in the task is told like one that somebody changed by
+        hand, also to O(on_drift).
       - They live as long as the container, or until the host is started anew. After that the next task that gives them
         brings them back; one that only sets O(state) cannot, and fails rather than start the container without them.
       - The directory is read-only, and C(nosuid), C(nodev) and C(noexec). Needs O(namespaces.mount) to be private.

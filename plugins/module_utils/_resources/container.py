@@ -175,10 +175,10 @@ class Container(Passing):
         return contents if contents.keys() == secrets.keys() else None
 
     def remembered(self) -> State:
-        """The options without what secrets hold."""
+        """The options without what secrets hold, and what a program is told."""
         secrets = self.options.get("secrets")
         lean = [{**each, "content": None} for each in secrets] if secrets else secrets
-        return {**self.options, "secrets": lean}
+        return {**self.options, "secrets": lean, "stdin": None}
 
     @functools.cached_property
     def _secrets(self) -> ContainerSecrets:
