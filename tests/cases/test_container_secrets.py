@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import json
 import os
+import pathlib
 import typing as t
 
 import pytest
+from ansible.module_utils import basic
 from support import laws, world
-from support.invoke import Result, invoke
+from support.invoke import Result, Run, invoke
 from support.kill import run_and_kill
 
 WAIT = ["/bin/sh", "-c", "trap 'exit 0' TERM; sleep 31536000 & wait"]
@@ -165,6 +167,19 @@ def test_program_that_is_waited_for_has_them() -> None:
     assert done["stdout"] == str(len(FIRST))
     assert not os.path.exists(SECRETS)
     is_nowhere(done)
+
+
+def test_log_of_the_host_is_not_told(tmp_path: pathlib.Path) -> None:
+    """Ansible logs how a module was called; a value of several lines is not written there as it was given."""
+    log = tmp_path / "log"
+
+    def prepare() -> None:
+        basic.has_journal = False
+        basic.syslog.syslog = lambda *words: log.write_text(str(words))
+
+    run = Run("container", having(f"{FIRST}\n{SECOND}\n"), check=True, prepare=prepare)
+    is_nowhere(run.result(), {"log": log.read_text()})
+    assert "name=case" in log.read_text()
 
 
 @pytest.mark.parametrize(
