@@ -24,12 +24,32 @@ if t.TYPE_CHECKING:
 __all__ = ["finder", "run", "run_action", "run_info"]
 
 
+class _Module(AnsibleModule):
+    """``AnsibleModule`` of a table.
+
+    It logs how it was called, and knows secret values again by how they are written. Within a list or dictionary they
+    are written as Python does it, with escapes, and a key of several lines would be logged. So such options are not.
+    """
+
+    def __init__(self, table: Table) -> None:
+        self._confidential = [field.name for field in table.fields if field.confidential]
+        super().__init__(argument_spec=table.arguments(), supports_check_mode=True, **table.rules)
+
+    def log(self, msg: str, log_args: dict[str, t.Any] | None = None) -> None:
+        """Log a message, or if there are options, how the module was called."""
+        if log_args:
+            hidden = {name: "NOT_LOGGING_PARAMETER" for name in self._confidential if log_args.get(name) != "None"}
+            log_args = {**log_args, **hidden}
+            msg = "Invoked with " + " ".join(f"{name}={value}" for name, value in log_args.items())
+        super().log(msg, log_args)
+
+
 def run(kind: type[Resource]) -> None:
     """Run the module of a kind of resource; it ends the process.
 
     :param kind: the class that the module stands for.
     """
-    module = AnsibleModule(argument_spec=kind.table.arguments(), supports_check_mode=True, **kind.table.rules)
+    module = _Module(kind.table)
     with _errors_for_people(module):
         resource = kind(module.params)
         if isinstance(resource, Passing) and resource.passing:
@@ -49,7 +69,7 @@ def run_info(table: Table, gather: t.Callable[[t.Mapping[str, t.Any]], dict[str,
 
     :param gather: takes the options and returns what the module returns; it only reads.
     """
-    module = AnsibleModule(argument_spec=table.arguments(), supports_check_mode=True, **table.rules)
+    module = _Module(table)
     with _errors_for_people(module):
         found = gather(table.canonical(module.params))
     module.exit_json(changed=False, **found)
@@ -61,7 +81,7 @@ def run_action(table: Table, act: t.Callable[[t.Mapping[str, t.Any], bool], dict
     :param act: takes the options and whether this is check mode, and returns what the module returns: ``changed``, and
         ``failed`` or ``warnings`` if there is a reason.
     """
-    module = AnsibleModule(argument_spec=table.arguments(), supports_check_mode=True, **table.rules)
+    module = _Module(table)
     with _errors_for_people(module):
         _exit(module, act(table.canonical(module.params), module.check_mode))
 

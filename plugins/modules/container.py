@@ -243,6 +243,38 @@ options:
         elements: dict
         default: []
         suboptions: *mappings
+  secrets:
+    description:
+      - Files in C(/run/secrets) inside, in memory that is never swapped out. What they hold is nowhere else - not on a
+        disk, in the bundle, in a record of this collection, in a result, or on a command line.
+      - Another content, mode or owner is there at once, under the running container, as another file in the place of
+        the old one. The first secret and the end of the last one restart the container.
+      - Since no record of their content is kept, another one in the task is told like one that somebody changed by
+        hand, also to O(on_drift).
+      - They live as long as the container, or until the host is started anew. After that the next task that gives them
+        brings them back; one that only sets O(state) cannot, and fails rather than start the container without them.
+      - The directory is read-only, and C(nosuid), C(nodev) and C(noexec). Needs O(namespaces.mount) to be private.
+    type: list
+    elements: dict
+    suboptions:
+      name:
+        description: Name of the file, without a slash.
+        type: str
+        required: true
+      content:
+        description: What it holds, at most 1 MiB.
+        type: str
+        required: true
+      mode:
+        description: Mode in octal, as text.
+        type: str
+        default: "0400"
+      owner:
+        description: User inside that it belongs to, a name or a number. The default is the user of O(user).
+        type: str
+      group:
+        description: Group inside that it belongs to, likewise. The default is the first group of that user.
+        type: str
   rootfs_propagation:
     description:
       - Who sees what is mounted later. With V(slave), what is mounted on the host appears in the root file system and
@@ -488,6 +520,20 @@ EXAMPLES = r"""
     output_limit: 1000
   register: sum
   failed_when: not sum.timed_out
+
+- name: A password in memory, of Ansible Vault for instance; another one takes its place without a restart
+  nsfleet.linux.container:
+    name: vault
+    rootfs: /
+    overlay: tmpfs
+    command:
+      - /bin/sleep
+      - infinity
+    user: nobody
+    stop_signal: KILL
+    secrets:
+      - name: password
+        content: "{{ vault_password }}"
 
 - name: Stop it; its description stays as it is
   nsfleet.linux.container:

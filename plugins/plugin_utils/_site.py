@@ -128,6 +128,7 @@ def _service(service: Plan, networks: t.Mapping[str, Plan], services: t.Sequence
     answers = service["state"] in ("started", "restarted")
     return {
         **service,
+        "container": {option: value for option, value in service["container"].items() if option != "secrets"},
         "network": network,
         "instances": [
             {"name": name, "link": _addressing.ifname(name, PREFIX), "addresses": found[name]} for name in names

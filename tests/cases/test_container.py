@@ -28,6 +28,8 @@ from support.invoke import invoke
 from support.laws import Case
 
 BUNDLE = "/var/lib/nsfleet/containers/case"
+#: Its secrets on the host.
+SECRETS = "/run/nsfleet/secrets/case/files"
 #: The container's control group.
 GROUP = "containers/case"
 WAIT = ["/bin/sh", "-c", "trap 'exit 0' TERM; sleep 31536000 & wait"]
@@ -177,6 +179,10 @@ CASES = [
          lambda: (inside("sh -c 'stat -c %u:%g /mnt/data/case 2>/dev/null || true'"),
                   {"ro", "nosymfollow"} <= {*mount_options("/mnt/data").split(",")}), ("7:7", True),
          edited("d['mounts'][-1]['uidMappings'][0]['hostID'] = 8"), needs="idmapped mounts", reverts_to=("", False)),
+    Case("secrets", {"secrets": [{"name": "key", "content": "s3cr3t", "mode": "440", "owner": "daemon", "group": "5"}]},
+         lambda: inside("sh -c 'cd /run/secrets 2>/dev/null && cat key && stat -c \" %a %u:%g\" key || true'"),
+         "s3cr3t 440 1:5", f"chown 7:7 {SECRETS}/key; chmod 600 {SECRETS}/key; echo other >{SECRETS}/key",
+         reverts_to=""),
     Case("rootfs_propagation", {"rootfs_propagation": "shared"}, lambda: propagation("/"), "shared",
          edited("d['linux']['rootfsPropagation'] = 'unbindable'"), reverts_to=""),
     Case("device_nodes", {"device_nodes": NODES},

@@ -58,6 +58,7 @@ GIVEN = {
     "bridge": Given("ip netns add tenant", "ip netns delete tenant"),
     "cgroup": daemon("daemon", ""),
     "cgroup_info": Given(objects=(("cgroup", {"name": "web", "memory_max": "64M"}),)),
+    "container": Given(variables={"vault_password": "correct horse"}),
     "container_exec": Given(objects=(("container", WEB),)),
     "container_info": Given(objects=(("container", WEB),)),
     "image": Given(within=shop.opened, variables=shop.VARIABLES),

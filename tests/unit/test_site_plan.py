@@ -155,6 +155,14 @@ def test_what_only_the_host_can_tell_is_left_to_it(options: dict[str, t.Any]) ->
     assert site_plan([FRONT], [contained(**options)])["services"]["web"]["container"].items() >= options.items()
 
 
+def test_secrets_are_checked_and_not_part_of_the_plan() -> None:
+    secret = {"name": "key", "content": "Zeix7wah"}
+    assert "Zeix7wah" not in str(site_plan([FRONT], [contained(secrets=[secret])]))
+    with pytest.raises(AnsibleFilterError, match=r"container\.secrets\[0\]\.mode: expected a mode") as error:
+        site_plan([FRONT], [contained(secrets=[{**secret, "mode": "9"}])])
+    assert "Zeix7wah" not in str(error.value)
+
+
 def test_a_service_of_many_options_is_not_refused() -> None:
     options = {
         "user": "nobody", "cap_drop": ["ALL"], "read_only": True, "memory_max": "64M", "cpu_max": "50%",

@@ -129,6 +129,11 @@ class Field:
         """Whether the option is a free ``dict``, compared key by key."""
         return self.type == "dict" and self.table is None
 
+    @property
+    def confidential(self) -> bool:
+        """Whether nobody is to see what it holds, or a part of that."""
+        return bool(self.no_log) or (self.table is not None and any(each.confidential for each in self.table.fields))
+
     def argument(self) -> dict[str, t.Any]:
         """The option as Ansible's argument specification wants it."""
         spec: dict[str, t.Any] = {"type": self.type}

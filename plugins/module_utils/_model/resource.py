@@ -189,6 +189,10 @@ class Resource(abc.ABC):
         :raises KernelError: the kernel refused.
         """
 
+    def remembered(self) -> State:
+        """The options as a journal has them: whoever undoes what a killed run did knows no more of its task."""
+        return dict(self.options)
+
     def is_known_as(self, identity: State) -> bool:
         """Whether the observed object is the one that was recorded with this identity."""
         return self.observed.identity == identity

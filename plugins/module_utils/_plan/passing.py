@@ -48,7 +48,7 @@ def _consider(resource: Passing, store: Store, check: bool) -> list[str]:
 
 def _use(resource: Passing, store: Store) -> State:
     gone = type(resource)({**resource.options, "state": "absent"})
-    intent = {**intent_of(Plan(resource, (), None), store), "options": dict(gone.options)}
+    intent = {**intent_of(Plan(resource, (), None), store), "options": gone.remembered()}
     store.begin([intent])
     try:
         return resource.use(False)

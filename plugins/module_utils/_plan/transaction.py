@@ -59,7 +59,7 @@ def _change(plans: t.Sequence[Plan], store: Store) -> None:
 
 def _goes_on(intent: State, plans: t.Sequence[Plan]) -> bool:
     """Whether a killed run left a change half-way that is now gone on with: what was before is what it said."""
-    options = {plan.resource.key: plan.resource.options for plan in plans}.get(intent["key"])
+    options = {plan.resource.key: plan.resource.remembered() for plan in plans}.get(intent["key"])
     return options == intent["options"] and intent["before"] is not None
 
 
@@ -116,7 +116,7 @@ def _settle(plans: t.Sequence[Plan], store: Store) -> None:
     """Let go of what going back would have needed; if this run is killed meanwhile, the next one goes on with that."""
     spare = [(plan.resource, plan.resource.spare()) for plan in plans]
     if any(names for _resource, names in spare):
-        store.settle([dict(resource.options) for resource, names in spare if names])
+        store.settle([resource.remembered() for resource, names in spare if names])
     for resource, names in spare:
         resource.settle(names)
 
@@ -177,7 +177,7 @@ def intent_of(plan: Plan, store: Store) -> State:
     record = store.load(resource.key)
     return {
         "key": resource.key,
-        "options": dict(resource.options),
+        "options": resource.remembered(),
         "before": resource.observed.state,
         "owned": resource.observed.owned,
         "identity": resource.observed.identity,
@@ -197,7 +197,7 @@ def recover(kind: type[Resource], resources: t.Sequence[Resource], store: Store,
     :param commit: whether this run has nothing to change there.
     """
     warnings = []
-    own = {resource.key: resource.options for resource in resources}
+    own = {resource.key: resource.remembered() for resource in resources}
     for intent in reversed(store.interrupted()):
         resource = kind(intent["options"])
         _remind(resource, Record.load(intent["record"]))

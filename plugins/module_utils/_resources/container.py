@@ -21,7 +21,7 @@ import typing as t
 from .._cgroup import systemd
 from .._cgroup.group import Group
 from .._cgroup.hierarchy import Host, detect
-from .._kernel import netns
+from .._kernel import files, netns
 from .._kernel.sysctl import namespace_of
 from .._model.errors import InvalidOptions, KernelError, Missing, NsfleetError, OptionError
 from .._model.field import LIVE, RECREATE, RESTART, Field, State, Table
@@ -30,9 +30,21 @@ from .._runtime import groups
 from .._runtime import state as states
 from .._runtime.bundle import Bundle
 from .._runtime.mount_options import objection, parse_options
-from .._runtime.spec import PATH, VERSION, Spec, annotate, annotation, own_tree, shared_layers
+from .._runtime.spec import (
+    PATH,
+    SECRETS,
+    SECRETS_INSIDE,
+    SECRETS_SHOWN,
+    VERSION,
+    Spec,
+    annotate,
+    annotation,
+    own_tree,
+    shared_layers,
+)
 from . import container_live, limits
 from .container_fields import (
+    AS_GIVEN,
     ASKED,
     DEVICES,
     FIELDS,
@@ -48,6 +60,7 @@ from .policy import POLICY
 if t.TYPE_CHECKING:
     from .._kernel.overlay import Layers
     from .._runtime.exchange import Exchange
+    from .container_secrets import ContainerSecrets
 
 TABLE = Table(
     (
@@ -62,6 +75,7 @@ TABLE = Table(
         Field("current", "bool", option=False, effect=RESTART),
         Field("restarted", "bool", option=False, effect=RESTART),
         Field("configured", "bool", option=False),
+        Field("secrets_untouched", "bool", option=False),  # nobody may go back to others
         *(field for field in POLICY if field.name != "state"),
     ),
     mutually_exclusive=[*limits.RULES["mutually_exclusive"], ("image", "rootfs")],
@@ -71,12 +85,14 @@ _MOST_LINKS = 200
 #: How often a container that seems to run, but cannot be looked at, is looked at again.
 _ATTEMPTS = 50
 #: State that is there to be compared, and says nothing to people.
-_COMPARED = ("current", "restarted", "configured")
+_COMPARED = ("current", "restarted", "configured", "secrets_source", "secrets_untouched")
+#: What is spare of a container's secrets.
+_KEPT_SECRETS = "secrets"
 _LIMITS = Table(limits.LIMITS)
 _BUNDLE_FIELDS = Table(FIELDS)
 _NEEDS_PRIVATE_MOUNTS = (
     "image", "rootfs", "overlay", "read_only", "mounts", "masked_paths", "readonly_paths", "idmap",
-    "rootfs_propagation", "device_nodes",
+    "rootfs_propagation", "device_nodes", "secrets",
 )  # fmt: skip
 #: How many ranges a user namespace can have (user_namespaces(7)).
 _MOST_RANGES = 340
@@ -103,10 +119,15 @@ class Container(Passing):
         #: The profile of system calls; empty, which the bundle refuses, where it cannot be had.
         self._profile: Spec | None = None
         self._profile_problem: Exception | None = None
+        #: What secrets hold, by their names; ``None``: the task does not say.
+        self._contents = self._take_contents()
+        self._unknown: list[OptionError] = []  #: owners of secrets that cannot be found
         #: Whether the task describes the container. With neither it only says whether it is to run.
         self.described = bool("command" in self.given or self.given.get("image")) and not self.absent
         if self.described:
             self._complete()
+        else:
+            self._contents = None
         if not self.absent:
             self._ask_for_state()
             self._check()
@@ -142,7 +163,32 @@ class Container(Passing):
             wanted.update(masked_paths=[], readonly_paths=[])
         if wanted["oom_score_adj"] is None:
             del wanted["oom_score_adj"]
+        wanted["secrets_source"] = self._secrets_source if wanted.setdefault("secrets", {}) else ""
         wanted["configured"] = True
+
+    def _take_contents(self) -> dict[str, str] | None:
+        """What secrets hold stays in memory: all that is compared, shown and recorded says that it is as given."""
+        secrets = self.given.get("secrets", {})
+        contents = {name: each["content"] for name, each in secrets.items() if "content" in each}
+        for each in secrets.values():
+            each["content"] = AS_GIVEN
+        return contents if contents.keys() == secrets.keys() else None
+
+    def remembered(self) -> State:
+        """The options without what secrets hold, and what a program is told."""
+        secrets = self.options.get("secrets")
+        lean = [{**each, "content": None} for each in secrets] if secrets else secrets
+        return {**self.options, "secrets": lean, "stdin": None}
+
+    @functools.cached_property
+    def _secrets(self) -> ContainerSecrets:
+        from .container_secrets import ContainerSecrets  # few containers have any
+
+        return ContainerSecrets(self.name)
+
+    @property
+    def _secrets_source(self) -> str:
+        return os.path.join(SECRETS, self.name, SECRETS_SHOWN)
 
     def _take_image(self, reference: str) -> None:
         """The layers of an image are its root; what the image says is the default of what the task leaves out."""
@@ -247,6 +293,8 @@ class Container(Passing):
 
     def _check_mounts(self) -> t.Iterator[OptionError]:
         in_user_namespace = self.wanted["namespaces"]["user"] != "host"
+        if self.wanted["secrets"] and SECRETS_INSIDE in self.wanted["mounts"]:
+            yield OptionError(f"mounts[{SECRETS_INSIDE}]", "expected none beside secrets, which are there")
         for place, each in self.wanted["mounts"].items():
             options = parse_options(each["options"])
             own = [bool(each.get(option)) for option in MAPPINGS]
@@ -304,6 +352,8 @@ class Container(Passing):
         """Read the bundle, and of a running container what the kernel says of it."""
         if self.described and self.wanted["subordinate_ids"]:
             self._allot_ids(self.wanted["subordinate_ids"])
+        if self._contents:
+            self._find_owners()
         if not self.bundle.exists:
             return Observation(None)
         bundle = Bundle(self.name)
@@ -324,6 +374,7 @@ class Container(Passing):
         state["restarted"] = self._started or not known.running
         state["configured"] = True
         if not self.absent:
+            state.update(self._read_secrets())
             state["configured"] = bundle.spec == self.compose() or self._differs(state)
         return Observation(state, True, {"name": self.name}, (bundle, known), bundle.spec)
 
@@ -338,6 +389,27 @@ class Container(Passing):
                 self.wanted[option] = [{"container_id": 0, "host_id": first, "size": size}]
             except NsfleetError as error:
                 self._lacking.add(f"subordinate_ids: {error}")
+
+    def _find_owners(self) -> None:
+        if not self._no_image:
+            from . import container_secrets
+
+            with contextlib.suppress(OSError):  # of a root that is not there, which preflight says
+                layers = shared_layers(self.compose())
+                self._unknown = [*container_secrets.find_owners(self.wanted, layers)]
+
+    def _any_secrets(self) -> bool:
+        return os.path.isdir(os.path.join(SECRETS, self.name))
+
+    def _read_secrets(self) -> State:
+        """Those that there are. Who does not say what they hold cannot repair them, and takes them as they are."""
+        found: State = {"secrets": {}, "secrets_untouched": True}
+        if self._any_secrets():
+            found["secrets"] = self._secrets.live(self._contents, self.wanted)
+            found["secrets_untouched"] = not self._secrets.changed
+        if self._contents is None:
+            found["secrets"] = self.wanted.get("secrets", found["secrets"])
+        return found
 
     def _read(self, bundle: Bundle) -> tuple[State, states.State]:
         """What the bundle says, corrected by the kernel.
@@ -360,7 +432,7 @@ class Container(Passing):
     def _keep_description(self, spec: Spec) -> None:
         """A task that does not describe the container wants it as the last one did that described it."""
         described = self.applied or {**_BUNDLE_FIELDS.read(spec), **container_live.read_limits(spec)}
-        computed = ("capabilities", "seccomp_profile", "image_digest")
+        computed = ("capabilities", "seccomp_profile", "image_digest", "secrets_source")
         kept = {name: value for name, value in described.items() if TABLE[name].option or name in computed}
         self._profile, self._below = spec["linux"].get("seccomp"), annotation(spec, "below")
         self.wanted = {**kept, **self.wanted, "configured": True}
@@ -388,6 +460,7 @@ class Container(Passing):
         yield from self._missing_namespaces()
         yield from self._other_owners(steps)
         yield from self._cannot_filter()
+        yield from self._secret_obstacles()
         group = Group(self._group_name(), self.host)
         yield from self._group_of_others(group)
         yield from self._limit_obstacles(group)
@@ -474,6 +547,18 @@ class Container(Passing):
             if lacking:
                 yield OptionError("seccomp", lacking)
 
+    def _secret_obstacles(self) -> t.Iterator[Exception]:
+        """Owners that are nobody inside, and what went with the last boot and is not in the task."""
+        source = self.wanted.get("secrets_source")
+        if self._contents:
+            from . import container_secrets
+
+            yield from self._unknown or container_secrets.strangers(self.wanted)
+        elif source and self.wanted.get("running") and not (self.observed.state or {}).get("running"):
+            there = files.list_directory(source)
+            for name in sorted(self.wanted.get("secrets", {}).keys() - set(there)):
+                yield OptionError(f"secrets[{name}].content", "it is gone since the boot; run the task that gives it")
+
     def _missing_namespaces(self) -> t.Iterator[Exception]:
         for option, where in self.wanted["namespaces"].items():
             if where in ("private", "host"):
@@ -540,6 +625,18 @@ class Container(Passing):
         spec = self.compose()
         with self._ids_kept(spec), self._image_kept(annotation(spec, "image-digest")):
             self.bundle.write(spec)
+        self._have_secrets()
+
+    def _have_secrets(self) -> None:
+        """What the task says, or in going back, what there was."""
+        knows = self._contents is not None or self._restored is not None
+        if not (knows and (self.wanted["secrets_source"] or self._any_secrets())):
+            return
+        self._secrets.prepare()
+        if self._restored is not None:
+            self._secrets.restore()
+        else:
+            self._secrets.have(self._contents or {}, self.wanted)
 
     def _have_own_tree(self) -> None:
         """A copy of its image takes a while: it is made before the container is stopped that it is to replace."""
@@ -602,6 +699,8 @@ class Container(Passing):
 
         try:
             self._have_own_tree()
+            if self.wanted.get("secrets_source"):
+                self._secrets.prepare()
             rehearsal.rehearse(self.bundle, self.compose())
         except (NsfleetError, OSError) as error:
             raise NsfleetError(f"{self.target} could not be started so, and was not stopped: {error}") from error
@@ -634,9 +733,10 @@ class Container(Passing):
         """The container with the bundle that it had; what the kernel said of it may have been the damage."""
         resource = t.cast(Container, super().prior(before))
         if before.state is not None and before.source is not None:
-            resource._restored = before.source
+            resource._restored, resource._contents = before.source, None
             resource.wanted = {
-                **_BUNDLE_FIELDS.read(resource._restored), "running": before.state["running"], "configured": True
+                **_BUNDLE_FIELDS.read(resource._restored), "running": before.state["running"], "configured": True,
+                "secrets_untouched": True,
             }  # fmt: skip
         return resource
 
@@ -667,12 +767,20 @@ class Container(Passing):
         groups.remove_unused(footprint.get("groups", ()), everything=not self.bundle.exists)
 
     def spare(self) -> list[str]:
-        """Private layers of the container that it was before, or was to be."""
-        return Bundle(self.name).spare_layers()
+        """Private layers and secrets of the container that it was before, or was to be."""
+        bundle, secrets = Bundle(self.name), []
+        if self._any_secrets():
+            used = bundle.exists and _BUNDLE_FIELDS.read(bundle.spec)["secrets_source"]
+            secrets = [_KEPT_SECRETS] if self._secrets.littered or not used else []
+        return [*bundle.spare_layers(), *secrets]
 
     def settle(self, spare: t.Sequence[str]) -> None:
         """Remove them."""
-        self.bundle.forget_layers(spare)
+        self.bundle.forget_layers(name for name in spare if name != _KEPT_SECRETS)
+        if _KEPT_SECRETS in spare:
+            self._secrets.settle()
+            if not self._secrets.read():
+                self._secrets.remove()
 
     def mark(self, ours: bool) -> None:
         """A container's bundle is its mark: there is no container of somebody else's."""
@@ -680,6 +788,8 @@ class Container(Passing):
     def shown(self) -> State:
         """The container as it is, with its processes."""
         found = {name: value for name, value in super().shown().items() if name not in _COMPARED}
+        for secret in found.get("secrets", ()):
+            del secret["content"]
         if self.observed.exists:
             _bundle, known = self.observed.handle
             found.update(of_processes(known))

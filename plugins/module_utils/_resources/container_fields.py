@@ -20,7 +20,17 @@ from .._model.names import absolute_path, cgroup_name, container_name, netns_ref
 from .._model.programs import command_words, environment, octal_mode, time_limit
 from .._model.quantities import between, is_digits
 from .._runtime.mount_options import PROPAGATIONS, parse_options
-from .._runtime.spec import CAPABILITIES, MASKED_PATHS, MOUNTS, READONLY_PATHS, Spec, annotate, annotation
+from .._runtime.spec import (
+    CAPABILITIES,
+    MASKED_PATHS,
+    MOUNTS,
+    READONLY_PATHS,
+    SECRETS,
+    SECRETS_INSIDE,
+    Spec,
+    annotate,
+    annotation,
+)
 
 #: Devices that a container may use: making any, using those that every container has.
 DEVICES: t.Final = (
@@ -33,6 +43,10 @@ NEEDED_DEVICES: t.Final = ("c 1:3 rm", "c 1:5 m", "c 1:7 m", "c 1:8 m", "c 1:9 m
 
 #: What the option ``seccomp`` says that is no path.
 DEFAULT_PROFILE, UNCONFINED = "default", "unconfined"
+
+#: What is said of a secret's content that is what the task says.
+AS_GIVEN: t.Final = "as given"
+_LARGEST_SECRET: t.Final = 1 << 20
 
 _PRIVATE, _HOST = "private", "host"
 _NETNS_DIRECTORY = "/run/netns/"
@@ -68,6 +82,23 @@ def _users(values: t.Sequence[str]) -> list[str]:
         if ":" in _user(value):
             raise ValueError(f"expected the name or number of a group, got {value!r}")
     return [str(value) for value in values]
+
+
+def _account(value: str) -> str:
+    return _users([value])[0]
+
+
+def _secret_name(value: str) -> str:
+    if value in (".", "..") or "/" in value or "\0" in value or not 0 < len(value.encode()) <= 255:
+        raise ValueError(f"expected the name of a file, of 1 to 255 bytes and without '/', got {value!r}")
+    return value
+
+
+def _secret_content(value: str) -> str:
+    size = len(value.encode("utf-8", "surrogateescape"))
+    if size > _LARGEST_SECRET:
+        raise ValueError(f"expected at most {_LARGEST_SECRET} bytes, got {size}")
+    return value
 
 
 def _host_name(value: str) -> str:
@@ -321,8 +352,28 @@ def _write_offsets(spec: Spec, value: State) -> None:
 
 
 def _own_mounts(spec: Spec) -> list[Spec]:
-    """The mounts that are not simply the defaults."""
-    return [entry for entry in spec.get("mounts", ()) if entry not in default_mounts(spec)]
+    """The mounts that are not simply the defaults, nor made for secrets."""
+    others = [*default_mounts(spec), *_mounts_of_secrets(spec)]
+    return [entry for entry in spec.get("mounts", ()) if entry not in others]
+
+
+def _mounts_of_secrets(spec: Spec) -> list[Spec]:
+    ours = f"{SECRETS}/"
+    return [
+        entry
+        for entry in spec.get("mounts", ())
+        if entry["destination"] == SECRETS_INSIDE and str(entry.get("source")).startswith(ours)
+    ]
+
+
+def _read_source_of_secrets(spec: Spec) -> str:
+    return str(next((entry["source"] for entry in _mounts_of_secrets(spec)), ""))
+
+
+def _write_source_of_secrets(spec: Spec, value: str) -> None:
+    if value:
+        options = ["bind", "ro", "nosuid", "nodev", "noexec"]
+        spec["mounts"].append({"destination": SECRETS_INSIDE, "type": "bind", "source": value, "options": options})
 
 
 def default_mounts(spec: Spec) -> list[Spec]:
@@ -489,6 +540,15 @@ _NODE_TABLE = Table(
         Field("gid", "int", default=0, canonical=between(0, 2**32 - 2), effect=RESTART),
     )
 )
+_SECRET_TABLE = Table(
+    (
+        Field("name", required=True, canonical=_secret_name),
+        Field("content", required=True, no_log=True, canonical=_secret_content),
+        Field("mode", default="0400", canonical=octal_mode),
+        Field("owner", canonical=_account),
+        Field("group", canonical=_account),
+    )
+)
 _OFFSETS_TABLE = Table(
     tuple(Field(clock, "float", default=0.0, canonical=_offset, effect=RESTART) for clock in ("monotonic", "boottime"))
 )
@@ -521,6 +581,11 @@ FIELDS: t.Final = (
     Field(
         "mounts", "list", elements="dict", table=_MOUNT_TABLE, key="destination", effect=RESTART,
         read=_read_mounts, write=_write_mounts,
+    ),
+    Field("secrets", "list", elements="dict", table=_SECRET_TABLE, key="name"),
+    # The directory on the host that they are in; after the mounts, of which it is the last one.
+    Field(
+        "secrets_source", option=False, effect=RESTART, read=_read_source_of_secrets, write=_write_source_of_secrets,
     ),
     _at("rootfs_propagation", "str", "linux.rootfsPropagation", "rslave", choices=tuple(PROPAGATIONS)),
     Field(

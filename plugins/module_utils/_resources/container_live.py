@@ -15,14 +15,14 @@ import socket
 import typing as t
 
 from .._kernel import files, sysctl
-from .._kernel.mount import mounts
+from .._kernel.mount import Mount, mounts
 from .._kernel.namespace import identity, inside, inside_new
 from .._kernel.syscall import call
 from .._model.errors import KernelError
 from .._model.field import State, Table
 from .._model.resource import Change, flatten
 from .._runtime import groups
-from .._runtime.spec import NAMESPACE_KINDS, Spec, annotate, annotation
+from .._runtime.spec import NAMESPACE_KINDS, SECRETS, SECRETS_INSIDE, Spec, annotate, annotation
 from . import limits
 from .container_fields import NAMESPACES, UNCONFINED
 
@@ -93,11 +93,23 @@ def _correct_mounts(state: State, pid: int) -> None:
 
     :raises OSError: ``ESRCH``: the process is about to end, and shows none any more.
     """
-    places = {each.path: each.options for each in mounts(f"/proc/{pid}/mountinfo")}
+    places = {each.path: each for each in mounts(f"/proc/{pid}/mountinfo")}
     if "/" not in places:
         raise ProcessLookupError(errno.ESRCH, os.strerror(errno.ESRCH))
     state["mounts"] = {place: entry for place, entry in state["mounts"].items() if place in places}
-    state["read_only"] = "ro" in places.get("/", "").split(",")
+    state["read_only"] = "ro" in places["/"].options.split(",")
+    if state["secrets_source"] and not _shows(places.get(SECRETS_INSIDE), state["secrets_source"]):
+        state["secrets_source"] = ""
+
+
+def _shows(there: Mount | None, source: str) -> bool:
+    """Whether what is mounted inside is the directory of secrets that is at a path now."""
+    try:
+        device = os.stat(source).st_dev
+    except FileNotFoundError:
+        return False
+    here = f"{os.major(device)}:{os.minor(device)}", source.removeprefix(SECRETS)
+    return there is not None and (there.device, there.root) == here
 
 
 def _correct_sysctls(state: State, pid: int) -> None:

@@ -19,6 +19,7 @@ from .._model.errors import KernelError, Missing, OptionError
 from .._model.field import Field, State, Table
 from .._model.names import absolute_path, container_name
 from .._model.quantities import is_digits
+from .._runtime import usernamespace
 from .._runtime.bundle import Bundle
 from .._runtime.spec import annotation, layer
 from .container_fields import FIELDS, MAPPINGS
@@ -187,9 +188,9 @@ def _owner(spec: Spec) -> Owner:
     return lambda uid, gid: (_inside(uid, uids), _inside(gid, gids))
 
 
-def _inside(number: int, ranges: t.Iterable[State]) -> int:
+def _inside(number: int, ranges: usernamespace.Ranges) -> int:
     """What a number of the host is in a user namespace; one that is not there is nobody's but the host's."""
-    for each in ranges:
-        if 0 <= number - each["hostID"] < each["size"]:
-            return int(each["containerID"] + number - each["hostID"])
-    return number
+    try:
+        return usernamespace.inside(ranges, number)
+    except KeyError:
+        return number

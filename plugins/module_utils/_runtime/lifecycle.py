@@ -17,7 +17,7 @@ from .._model.errors import NsfleetError
 from . import groups, state
 from .bundle import SHARED, Bundle, any_left
 from .signals import signal_number
-from .spec import annotation
+from .spec import SECRETS, annotation
 
 if t.TYPE_CHECKING:
     from .._cgroup.hierarchy import Host
@@ -91,6 +91,10 @@ def remove(bundle: Bundle) -> None:
     if bundle.exists:
         _stop(bundle, None, signal.SIGKILL)
     bundle.remove()
+    if os.path.isdir(SECRETS):
+        from .secrets import Secrets  # few containers have any
+
+        Secrets(bundle.name).remove()
     state.forget(bundle.name)
     if not any_left():
         groups.remove_empty()

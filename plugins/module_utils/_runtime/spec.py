@@ -57,6 +57,12 @@ MOUNTS: t.Final = (
     {"destination": "/sys", "type": "sysfs", "source": "sysfs", "options": ["nosuid", "noexec", "nodev", "ro"]},
 )  # fmt: skip
 
+#: Where secrets of containers are on the host, and where a container has its own.
+SECRETS: t.Final = "/run/nsfleet/secrets"
+SECRETS_INSIDE: t.Final = "/run/secrets"
+#: Of the directory of one container, the directory that the container has.
+SECRETS_SHOWN: t.Final = "files"
+
 #: Annotations of ours that say how a container is started.
 FIXED_NOTES: t.Final = ("overlay", "layer", "owned", "below", "idmap", "user", "groups")
 

@@ -123,3 +123,16 @@ def on_host(mappings: Ranges, number: int) -> int:
         if each["containerID"] <= number < each["containerID"] + each["size"]:
             return each["hostID"] + number - each["containerID"]
     raise KeyError(number)
+
+
+def inside(mappings: Ranges, number: int) -> int:
+    """The id that the container sees where the host sees ``number``; without mappings the same.
+
+    :raises KeyError: the container sees nobody's.
+    """
+    if not mappings:
+        return number
+    for each in mappings:
+        if each["hostID"] <= number < each["hostID"] + each["size"]:
+            return each["containerID"] + number - each["hostID"]
+    raise KeyError(number)
