@@ -582,7 +582,8 @@ FIELDS: t.Final = (
         "mounts", "list", elements="dict", table=_MOUNT_TABLE, key="destination", effect=RESTART,
         read=_read_mounts, write=_write_mounts,
     ),
-    Field("secrets", "list", elements="dict", table=_SECRET_TABLE, key="name"),
+    # Their names may be shown; what they hold is said not to be.
+    Field("secrets", "list", elements="dict", table=_SECRET_TABLE, key="name", no_log=False),
     # The directory on the host that they are in; after the mounts, of which it is the last one.
     Field(
         "secrets_source", option=False, effect=RESTART, read=_read_source_of_secrets, write=_write_source_of_secrets,
