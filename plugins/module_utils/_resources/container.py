@@ -598,8 +598,9 @@ class Container(Passing):
             steps += [self.step(SET, (change,), functools.partial(self.write, change)) for change in soft]
         elif soft or hard:
             steps.append(self.step(SET, [*hard, *soft], self._configure))
-        # Whoever is started has a monitor, and is to have no other one.
-        return [*steps, *(self.step(SET, last, functools.partial(self.write, change)) for change in last[:1])]
+        if last:  # one step: whoever is started has a monitor, and is to have no other one
+            steps.append(self.step(SET, last, functools.partial(self.write, last[0])))
+        return steps
 
     def recreate(self, changes: t.Sequence[Change]) -> list[Step]:
         """Another root file system: what the container wrote into the old one goes with it, once the new one runs."""

@@ -3,7 +3,7 @@
 # and of each file $2: its directory, and digest, mode and owner.
 for name in $1; do
     sysctl --ignore -- "$name"
-done | sed 's/^\([^ ]*\) = /sysctl \1=/'
+done
 for file in $2; do
     if [ -d "${file%/*}" ]; then
         echo "directory ${file%/*}"
