@@ -13,7 +13,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import shutil
 import typing as t
 
 from .._image import inside
@@ -119,7 +118,7 @@ def tidy(path: str) -> None:
     from .._runtime import archive, groups
 
     groups.remove({"linux": {"cgroupsPath": _group(path)}})
-    shutil.rmtree(os.path.join(_DIRECTORY, _name(path)), ignore_errors=True)
+    files.remove_tree(os.path.join(_DIRECTORY, _name(path)))
     files.remove_empty(_DIRECTORY, os.path.dirname(_DIRECTORY))
     archive.remove_unused()
 
