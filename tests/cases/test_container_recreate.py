@@ -14,6 +14,7 @@ import typing as t
 
 import pytest
 from support import kill, laws, world
+from support.abilities import need
 from support.invoke import invoke
 
 BUNDLE = "/var/lib/nsfleet/containers/case"
@@ -332,11 +333,11 @@ def undecided() -> bool:
         return False
 
 
-@pytest.mark.skipif(os.uname().machine != kill.MACHINE, reason="the numbers of system calls are known for x86_64 only")
 @pytest.mark.parametrize("rootfs", ["/", OTHER], ids=["restart", "recreate"])
 @pytest.mark.parametrize("next_", ["the old task", "the same task"])
 def test_killed(rootfs: str, next_: str) -> None:
     """The next task finds either the container of before with all that it wrote, or the new one."""
+    need("system calls of x86_64")
     options = {**BASE, "rootfs": rootfs, "cwd": "/tmp"}
     for number in drawn(options):
         run_old()

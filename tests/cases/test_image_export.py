@@ -160,9 +160,10 @@ def test_an_image_of_a_container(tmp_path: pathlib.Path) -> None:
 def test_a_container_that_runs_is_refused_unless_it_is_frozen() -> None:
     options = {"name": NAME, "container": "case"}
     laws.run("container", {"name": "case", "state": "started"})
+    world.until(lambda: world.sh("pgrep -xf 'sleep 31536000' || true"))
     laws.refused("image", options, "container: case runs", "stop it (state: stopped) or freeze it first")
     laws.refused("image", {**options, "state": "latest"}, "container: case runs")
-    pid = int(world.sh("pgrep -of '^sleep 31536000'"))
+    pid = int(world.sh("pgrep -xf 'sleep 31536000'"))
     file = world.limit_file(pid, "freezer", "freezer.state", "cgroup.freeze")
     frozen, thawed = ("FROZEN", "THAWED") if file.endswith("freezer.state") else ("1", "0")
     world.sh(f"echo {frozen} >{file}")

@@ -23,6 +23,7 @@ import typing as t
 
 import pytest
 from support import enemy, kill, laws, world
+from support.abilities import need
 from support.invoke import invoke
 
 Options = dict[str, t.Any]
@@ -31,7 +32,6 @@ Options = dict[str, t.Any]
 SEED = int(os.environ.get("NSFLEET_SEED", "1"))
 #: How many system calls are drawn of one transition of one kind.
 DRAWN = int(os.environ.get("NSFLEET_DRAWN") or 3)
-BEYOND = 10**6
 
 
 class Kind(t.NamedTuple):
@@ -218,8 +218,7 @@ def stories(kind: Kind, transition: str) -> list[Story]:
 def kind(request: pytest.FixtureRequest, clean_host: None) -> t.Iterator[Kind]:
     """A kind, with what its objects need."""
     del clean_host
-    if os.uname().machine != kill.MACHINE:
-        pytest.skip(f"the numbers of system calls are known for {kill.MACHINE} only, not for {os.uname().machine}")
+    need("system calls of x86_64")
     found = KINDS[request.param]
     world.sh(found.prepare)
     yield found
@@ -266,7 +265,7 @@ def whole(kind: Kind, story: Story) -> list[str]:
     """The system calls of the run that is to be killed."""
     if story.before is not None:
         laws.run(kind.module, story.before)
-    outcome = kill.run_and_kill(kind.module, story.killed, BEYOND)
+    outcome = kill.run_and_kill(kind.module, story.killed, kill.BEYOND)
     assert not outcome.killed
     clear(kind)
     return outcome.calls

@@ -18,7 +18,7 @@ import time
 import typing as t
 
 import pytest
-from support import groups, world
+from support import groups, kill, world
 from support.abilities import need
 from support.bundle import Bundle, Runtime
 
@@ -445,16 +445,19 @@ def test_two_creates_of_one_id(nsrun: Runtime, bundle: Bundle) -> None:
     assert nsrun.status("case") == "created"
 
 
-@pytest.mark.parametrize("milliseconds", range(0, 240, 20))
-def test_a_create_that_is_killed_is_swept(nsrun: Runtime, bundle: Bundle, milliseconds: int) -> None:
+def test_a_create_that_is_killed_is_swept(nsrun: Runtime, bundle: Bundle) -> None:
+    need("system calls of x86_64")
     bundle.write()
+    before = world.snapshot()
     words = [*nsrun.program, "create", "-b", str(bundle.directory), "case"]
-    with subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as create:
-        time.sleep(milliseconds / 1000)
-        create.kill()
+    calls = kill.call_and_kill(words, kill.BEYOND).calls
     nsrun("delete", "--force", "case")
-    nsrun.create("case", bundle.directory)
-    nsrun("delete", "--force", "case")
+    unmarked = calls.index("setxattr") + 1
+    for number in (unmarked, *range(2, len(calls), len(calls) // 12)):
+        assert kill.call_and_kill(words, number).killed
+        nsrun("delete", "--force", "case")
+        changes = world.difference(before, world.snapshot())
+        assert not changes, f"killed before system call {number} ({calls[number - 1]}): {changes}"
 
 
 def test_a_container_that_died_unseen_is_stopped_and_its_pid_is_nobody_elses(nsrun: Runtime, bundle: Bundle) -> None:

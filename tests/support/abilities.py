@@ -37,6 +37,7 @@ PROBES = {
     "openssl": "command -v openssl",
     "skopeo": "command -v skopeo",
     "a limit of learned addresses of bridges": "printf '6.7\\n%s\\n' \"$(uname -r)\" | sort -VC",
+    "system calls of x86_64": "test $(uname -m) = x86_64",
     "ansible-playbook": f"test -x {os.path.dirname(sys.executable)}/ansible-playbook",
 }
 #: What a host has that the tests are installed on, and no virtual machine.

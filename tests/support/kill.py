@@ -7,6 +7,8 @@ The kernel itself counts: the module's process gets a seccomp(2) filter that han
 (seccomp_unotify(2)), and so do all processes that it starts. The supervisor lets calls go on, and before the one it
 waits for kills instead. So nothing depends on how the collection is written, and no call can slip by.
 
+The numbers of system calls are those of x86_64: a test says ``need("system calls of x86_64")``.
+
 Two may be killed: the module, as by an admin or a lost connection, while processes that it started go on; or whoever
 makes the call, as by the kernel when memory is out.
 """
@@ -26,8 +28,8 @@ import typing as t
 
 from support.invoke import Run
 
-MACHINE: t.Final = "x86_64"  #: whose numbers of system calls are known here
-#: Numbers of the system calls that change something, whatever their arguments.
+BEYOND: t.Final = 10**6  #: more system calls than any run makes
+#: Numbers of the system calls of x86_64 that change something, whatever their arguments.
 _CHANGES: t.Final = {
     "pwrite64": 18, "sendto": 44, "sendmsg": 46, "clone": 56, "fork": 57, "vfork": 58, "execve": 59, "kill": 62,
     "truncate": 76, "ftruncate": 77, "rename": 82, "mkdir": 83, "rmdir": 84, "creat": 85, "link": 86, "unlink": 87,
@@ -73,13 +75,51 @@ def run_and_kill(module: str, options: t.Mapping[str, t.Any], number: int, *, ca
     :param number: 1 for the first that changes something; with one beyond the last, nothing is killed.
     :param caller: kill whoever makes the call, not always the module's process.
     """
+    with _supervised(number, caller) as link:
+        killed = Run(module, options, prepare=lambda: _submit(link)).killed()
+        return Interrupted(killed, _told(link))
+
+
+def call_and_kill(words: t.Sequence[str], number: int) -> Interrupted:
+    """Run a program, and kill it before its system call of a number; what it started goes on.
+
+    :param words: program and arguments. It reads nothing, and what it says is thrown away.
+    :param number: 1 for the first that changes something, which is to execute the program.
+    """
+    with _supervised(number, caller=False) as link:
+        pid = os.fork()
+        if not pid:
+            _execute(words, link)
+        _pid, status = os.waitpid(pid, 0)
+        return Interrupted(os.WIFSIGNALED(status), _told(link))
+
+
+def _execute(words: t.Sequence[str], link: socket.socket) -> t.NoReturn:
+    """In a process of its own: submit to a supervisor, and become a program."""
+    try:
+        nothing = os.open(os.devnull, os.O_RDWR)
+        for fd in range(3):
+            os.dup2(nothing, fd)
+        _submit(link)
+        os.execvp(words[0], list(words))
+    finally:
+        os._exit(127)
+
+
+@contextlib.contextmanager
+def _supervised(number: int, caller: bool) -> t.Iterator[socket.socket]:
+    """A supervisor for a process that submits to it by the link."""
     ours, theirs = socket.socketpair()
     _start_supervisor(theirs, number, caller)
     theirs.close()
-    run = Run(module, options, prepare=lambda: _submit(ours))
-    killed = run.killed()
-    with ours, ours.makefile(encoding="utf-8") as told:
-        return Interrupted(killed, told.read().split())
+    with ours:
+        yield ours
+
+
+def _told(link: socket.socket) -> list[str]:
+    """Names of the system calls up to the end of the run, as the supervisor reports them."""
+    with link.makefile(encoding="utf-8") as told:
+        return told.read().split()
 
 
 def _submit(supervisor: socket.socket) -> None:

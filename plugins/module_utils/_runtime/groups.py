@@ -43,6 +43,10 @@ class InScope(Group):
         super().__init__(spec["linux"]["cgroupsPath"], host)
         self._spec = spec
 
+    def dispensable(self) -> list[str]:
+        """None: systemd makes them, and takes them away."""
+        return []
+
     def enter(self, pid: int, places: t.Iterable[Place] | None = None) -> bool:
         """Move a process into the group; the first one brings it into being.
 

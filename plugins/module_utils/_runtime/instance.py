@@ -47,6 +47,7 @@ class Record(t.NamedTuple):
     created: str  #: RFC 3339, UTC
     pid: int = 0  #: of its first process; 0: it was not made yet
     started: int = 0  #: start time of that process, clock ticks since boot
+    groups: t.Sequence[str] = ()  #: directories that are there for its control group only, until it is made
 
 
 def taken(name: str) -> NsfleetError:
@@ -93,7 +94,9 @@ class Instance:
             raise taken(self.name) from None
         me = os.getpid()
         created = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime()) + f".{time.time_ns() % 10**9:09d}Z"
-        self.save(Record(bundle, (me, process.start_time(me) or 0), process.boot_id(), created))
+        self._spec = spec
+        record = Record(bundle, (me, process.start_time(me) or 0), process.boot_id(), created)
+        self.save(record._replace(groups=self.group.dispensable()))
         self.save_spec(spec)
         os.mkdir(self.stage, 0o700)
 

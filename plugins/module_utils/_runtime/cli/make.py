@@ -179,7 +179,7 @@ def _bring_up(instance: Instance, bundle: str, values: Values, gate: bool, front
     pid = launch.start()
     os.close(waiting)
     record = instance.load()
-    instance.save(record._replace(pid=pid, started=process.start_time(pid) or 0))
+    instance.save(record._replace(pid=pid, started=process.start_time(pid) or 0, groups=()))
     if values["pid-file"]:
         files.write_whole(os.path.abspath(values["pid-file"]), str(pid), 0o644)
     return pid
@@ -226,6 +226,7 @@ def _destroy(instance: Instance) -> None:
         return
     _kill(instance)
     groups.remove(spec, instance.host)
+    instance.group.remove_unused(record.groups)  # a create that was killed may not have come to their marks
     _run_hooks_at_end(instance, record.bundle)
     instance.remove()
 
