@@ -379,6 +379,83 @@ options:
   oom_score_adj:
     description: How readily the kernel kills the container when memory runs out, -1000 to 1000.
     type: int
+  umask:
+    description: Permission bits that its files do not get, in octal, as text. The default is V(0022).
+    type: str
+  scheduler:
+    description:
+      - How the kernel gives processors to the program and to all that it starts, see C(sched(7)). Without it, they are
+        scheduled as whoever starts the container.
+      - Another one restarts the container, and so does what a hand set instead, since what runs keeps what it has.
+    type: dict
+    suboptions:
+      policy:
+        description:
+          - The realtime policies V(fifo), V(rr) and V(deadline) come before all others. Kernels that divide realtime by
+            control groups (C(CONFIG_RT_GROUP_SCHED)) refuse V(fifo) and V(rr) to groups of version 1 that were given
+            none.
+          - A program with V(deadline) can only start others with the flag V(reset_on_fork).
+        type: str
+        choices: [other, batch, idle, fifo, rr, deadline]
+        default: other
+      nice:
+        description: How nice it is to others, -20 to 19, with V(other) and V(batch).
+        type: int
+        default: 0
+      priority:
+        description: 1 to 99, with V(fifo) and V(rr).
+        type: int
+        default: 0
+      flags:
+        description:
+          - With V(reset_on_fork), what the program starts is scheduled as usual.
+          - V(reclaim) lets it use what others leave over, and V(dl_overrun) signals it when it takes longer; both are
+            for V(deadline).
+        type: list
+        elements: str
+        choices: [reset_on_fork, reclaim, dl_overrun]
+        default: []
+      runtime:
+        description: Nanoseconds that it gets in each period, with V(deadline).
+        type: int
+        default: 0
+      deadline:
+        description: Nanoseconds from the beginning of a period in which it gets them, with V(deadline).
+        type: int
+        default: 0
+      period:
+        description: Nanoseconds of a period, with V(deadline).
+        type: int
+        default: 0
+  io_priority:
+    description:
+      - Whose requests disks serve first, where their scheduler knows priorities (BFQ). Without it, the kernel makes one
+        of how nice the program is.
+      - Another one restarts the container, and so does what a hand set instead.
+    type: dict
+    suboptions:
+      class:
+        description: V(realtime) comes before V(best-effort), and V(idle) is served when nobody else wants anything.
+        type: str
+        choices: [realtime, best-effort, idle]
+        default: best-effort
+      priority:
+        description: 0 is served first, 7 last; without meaning for V(idle).
+        type: int
+        default: 4
+  exec_cpu_affinity:
+    description:
+      - Processors, such as V(0-3,7), on which commands run that M(nsfleet.linux.container_exec) starts in it. The
+        default are those of the container (O(cpuset_cpus)).
+    type: str
+  personality:
+    description:
+      - What programs take the machine for. With V(linux32) it is a machine of 32 bits (C(setarch(8))). The default is
+        V(linux).
+    type: str
+    choices:
+      - linux
+      - linux32
   devices:
     description:
       - Devices that the container may use, as rules. All others are denied. What every start does by itself is always
@@ -534,6 +611,23 @@ EXAMPLES = r"""
     secrets:
       - name: password
         content: "{{ vault_password }}"
+
+- name: Work that waits for all others, for processors and for disks; commands in it keep to one processor
+  nsfleet.linux.container:
+    name: index
+    rootfs: /
+    overlay: tmpfs
+    command:
+      - /bin/sleep
+      - infinity
+    umask: "0077"
+    scheduler:
+      policy: batch
+      nice: 19
+    io_priority:
+      class: idle
+    exec_cpu_affinity: "0"
+    stop_signal: KILL
 
 - name: Stop it; its description stays as it is
   nsfleet.linux.container:

@@ -104,7 +104,22 @@ def has_capability(number: int, line: str = "CapBnd") -> bool:
     return bool(int(status(line), 16) >> number & 1)
 
 
+def scheduling() -> list[str]:
+    """How chrt(1) says the first process is scheduled: policy, priority, and times of a policy that has them."""
+    return [line.split(": ")[1] for line in world.sh(f"chrt -p {pid()}").splitlines()]
+
+
+def affinity_of_a_command() -> str:
+    """Processors on which a command in the container runs."""
+    command = ["grep", "Cpus_allowed_list", "/proc/self/status"]
+    return str(invoke("container_exec", {"name": "case", "command": command})["stdout"].split()[-1])
+
+
 NET_ADMIN, NET_RAW, NET_BIND_SERVICE = 12, 13, 10
+#: The container's first process, for a shell.
+FIRST = "$(pgrep -of '^/bin/sh -c trap')"
+#: Times of a deadline, in nanoseconds.
+TIMES = {"runtime": 5_000_000, "deadline": 10_000_000, "period": 20_000_000}
 
 
 # --- every option ------------------------------------------------------------
@@ -221,6 +236,22 @@ CASES = [
          reverts_to=["0", "8192"]),
     Case("oom_score_adj", {"oom_score_adj": 500}, lambda: content(f"/proc/{pid()}/oom_score_adj"), "500",
          "echo 100 > /proc/$(pgrep -of '^/bin/sh -c trap')/oom_score_adj", reverts_to="0"),
+    Case("umask", {"umask": "27"}, lambda: status("Umask"), "0027", edited("d['process']['user']['umask'] = 0"),
+         reverts_to="0022"),
+    Case("scheduler", {"scheduler": {"policy": "batch", "nice": 5}},
+         lambda: (scheduling()[0], world.sh(f"ps -o ni= -p {pid()}").strip()), ("SCHED_BATCH", "5"),
+         f"chrt --other --pid 0 {FIRST}; renice -n 7 -p {FIRST}", reverts_to=("SCHED_OTHER", str(os.nice(0)))),
+    Case("scheduler", {"scheduler": {"policy": "deadline", "flags": ["reset_on_fork"], **TIMES}}, scheduling,
+         ["SCHED_DEADLINE|SCHED_RESET_ON_FORK", "0", "5000000/10000000/20000000"],
+         f"chrt --deadline -T 5000000 -D 10000000 -P 10000000 --pid 0 {FIRST}"),
+    Case("scheduler", {"scheduler": {"policy": "fifo", "priority": 3}}, scheduling, ["SCHED_FIFO", "3"],
+         f"chrt --rr --pid 3 {FIRST}", needs="realtime for control groups"),
+    Case("io_priority", {"io_priority": {"class": "best-effort", "priority": 6}},
+         lambda: world.sh(f"ionice -p {pid()}").strip(), "best-effort: prio 6", f"ionice -c idle -p {FIRST}"),
+    Case("exec_cpu_affinity", {"exec_cpu_affinity": "0"}, affinity_of_a_command, "0",
+         edited("d['process']['execCPUAffinity']['final'] = '1'"), needs="several processors"),
+    Case("personality", {"personality": "linux32"}, lambda: content(f"/proc/{pid()}/personality"), "00000008",
+         edited("d['linux']['personality']['domain'] = 'LINUX'"), reverts_to="00000000"),
     Case("cgroup_parent", {"cgroup_parent": "shop"}, lambda: "/shop/case" in content(f"/proc/{pid()}/cgroup"), True,
          edited("d['linux']['cgroupsPath'] = 'other/case'"), reverts_to=False),
     Case("restart_policy", {"restart_policy": "on-failure"}, lambda: note("restart-policy"), "on-failure",
@@ -830,6 +861,10 @@ def test_every_option_is_proved() -> None:
             ("sysctls[net.ipv4.ip_forward]: needs",),
         ),
         ({"oom_score_adj": 1001}, ("oom_score_adj: expected",)),
+        ({"umask": "1777"}, ("umask: expected",)),
+        ({"scheduler": {"policy": "fifo"}}, ("scheduler.priority: expected 1 to 99 with policy fifo",)),
+        ({"io_priority": {"priority": 8}}, ("io_priority.priority: expected 0 to 7",)),
+        ({"exec_cpu_affinity": "3-1"}, ("exec_cpu_affinity: expected",)),
         ({"masked_paths": ["etc"]}, ("masked_paths[0]: expected",)),
         ({"seccomp": "none"}, ("seccomp: expected default, unconfined",)),
         ({"seccomp": "/etc/passwd"}, ("seccomp: /etc/passwd is no profile of system calls",)),

@@ -42,7 +42,7 @@ from .._runtime.spec import (
     own_tree,
     shared_layers,
 )
-from . import container_live, limits
+from . import container_live, container_process, limits
 from .container_fields import (
     AS_GIVEN,
     ASKED,
@@ -147,8 +147,9 @@ class Container(Passing):
         spec = self._empty_spec()
         for field in FIELDS:
             if field.table is not None and field.type == "dict":
-                given = wanted.get(field.name, {})
-                wanted[field.name] = {each.name: given.get(each.name, each.default) for each in field.table.fields}
+                if field.name in wanted or field.revert is not None:  # of others, nothing is there unless it is given
+                    given = wanted.get(field.name, {})
+                    wanted[field.name] = {each.name: given.get(each.name, each.default) for each in field.table.fields}
             elif field.name not in wanted and field.read is not None:
                 wanted[field.name] = field.read(spec)
         wanted.setdefault("env", {}).setdefault("PATH", PATH)
@@ -241,7 +242,8 @@ class Container(Passing):
         if self.described:
             errors = [
                 *self._check_namespaces(), *self._check_overlay(), *self._check_mappings(), *self._check_mounts(),
-                *self._check_nodes(), *limits.check(self.wanted), *self._check_passing(),
+                *self._check_nodes(), *limits.check(self.wanted), *container_process.check(self.wanted),
+                *self._check_passing(),
             ]  # fmt: skip
             if not (self.wanted["command"] or self._no_image):
                 errors.append(OptionError("command", "expected the program to run and its arguments, as a list"))

@@ -246,7 +246,7 @@ class Birth(abc.ABC):
             return self._go_on(pid, listen, say)
         if told == init.ENTERED:
             self._entered = True
-            attributes.apply(pid, self.process)
+            attributes.apply(pid, self.process, self.FURTHER)
             return self._go_on(pid, listen, say)
         return told
 
@@ -287,6 +287,7 @@ class Birth(abc.ABC):
             os._exit(0)
 
     STEPS: t.ClassVar[init.Steps] = ()
+    FURTHER: t.ClassVar[bool]  #: whether it joins a container that there is
     _doing = "start"
 
     def _enter_user(self) -> None:

@@ -59,6 +59,7 @@ class Launch(Birth):
     """
 
     STEPS = init.FIRST
+    FURTHER = False
 
     def __init__(
         self,
