@@ -95,7 +95,7 @@ def test_oom_score(nsrun: Runtime, bundle: Bundle) -> None:
     [
         ({"policy": "SCHED_BATCH", "nice": 7}, os.SCHED_BATCH, 0, 7),
         ({"policy": "SCHED_OTHER", "nice": -3}, os.SCHED_OTHER, 0, -3),
-        ({"policy": "SCHED_IDLE"}, os.SCHED_IDLE, 0, 0),
+        ({"policy": "SCHED_IDLE"}, os.SCHED_IDLE, 0, os.nice(0)),
         ({"policy": "SCHED_OTHER", "nice": 2, "flags": ["SCHED_FLAG_RESET_ON_FORK"]}, os.SCHED_RESET_ON_FORK, 0, 2),
     ],
 )

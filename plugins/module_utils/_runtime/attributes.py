@@ -91,20 +91,20 @@ def _set_scheduler(pid: int, wanted: t.Mapping[str, t.Any]) -> None:
 def scheduler_of(pid: int) -> dict[str, t.Any]:
     """How a process is scheduled, as ``process.scheduler`` says it (sched_getattr(2)).
 
-    Of others than SCHED_DEADLINE, kernels since 6.12 tell a slice where the runtime is; nobody asks for that here.
+    What its policy makes nothing of is 0: how nice it was before, and a slice that Linux 6.12 tells where a runtime is.
     """
     import ctypes  # few containers are asked
 
     buffer = ctypes.create_string_buffer(_ATTRIBUTES.size)
     syscall(number("sched_getattr"), pid, buffer, _ATTRIBUTES.size, 0)
     _size, policy, flags, nice, priority, *nanoseconds = _ATTRIBUTES.unpack(buffer.raw)
-    timed = policy == POLICIES["SCHED_DEADLINE"]
+    name = next(name for name, value in POLICIES.items() if value == policy)
     return {
-        "policy": next(name for name, value in POLICIES.items() if value == policy),
+        "policy": name,
         "flags": [name for name, bit in SCHEDULER_FLAGS.items() if flags & bit],
-        "nice": nice,
+        "nice": nice if name in ("SCHED_OTHER", "SCHED_BATCH") else 0,
         "priority": priority,
-        **dict(zip(("runtime", "deadline", "period"), nanoseconds if timed else (0, 0, 0))),
+        **dict(zip(("runtime", "deadline", "period"), nanoseconds if name == "SCHED_DEADLINE" else (0, 0, 0))),
     }
 
 
