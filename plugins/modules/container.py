@@ -358,6 +358,23 @@ options:
       - With O(no_new_privs=false), a profile must also allow what the start does after it is loaded (see the notes).
       - The default is V(default).
     type: str
+  apparmor_profile:
+    description:
+      - Name of a profile of AppArmor that confines the program and the commands in it, or V(unconfined). It must be
+        loaded (C(apparmor_parser(8))), and be one of the host's own. The default is none.
+      - Of a running container, the kernel tells which one it has. Another one restarts it.
+    type: str
+  selinux_label:
+    description:
+      - Label that SELinux gives the program and the commands in it, such as
+        V(system_u:system_r:container_t:s0:c1,c2). The default is none, and the policy decides. Another one restarts the
+        container.
+    type: str
+  mount_label:
+    description:
+      - Label that SELinux gives all files of file systems that are made for the container, such as
+        V(system_u:object_r:container_file_t:s0:c1,c2). Those of O(rootfs) and of bind mounts keep theirs.
+    type: str
   masked_paths:
     description: Files and directories that are hidden. The default hides what is dangerous below C(/proc) and C(/sys).
     type: list
@@ -611,6 +628,18 @@ EXAMPLES = r"""
     secrets:
       - name: password
         content: "{{ vault_password }}"
+
+- name: On a host with AppArmor, confined by a profile that an earlier task has loaded
+  nsfleet.linux.container:
+    name: web
+    rootfs: /
+    overlay: tmpfs
+    command:
+      - /bin/sleep
+      - infinity
+    apparmor_profile: web
+    stop_signal: KILL
+  when: ansible_facts.apparmor.status == 'enabled'
 
 - name: Work that waits for all others, for processors and for disks; commands in it keep to one processor
   nsfleet.linux.container:

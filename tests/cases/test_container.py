@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import functools
 import glob
@@ -22,8 +23,8 @@ from ansible_collections.nsfleet.linux.plugins.module_utils._kernel.syscall impo
 from ansible_collections.nsfleet.linux.plugins.module_utils._kernel.syscall import syscall
 from ansible_collections.nsfleet.linux.plugins.module_utils._resources.container import TABLE
 from ansible_collections.nsfleet.linux.plugins.module_utils._resources.container_fields import TALK
-from support import groups, images, laws, limits, rooted, world
-from support.abilities import GROUPS_WITH, need
+from support import apparmor, groups, images, laws, limits, rooted, world
+from support.abilities import GROUPS_WITH, has, need
 from support.invoke import invoke
 from support.laws import Case
 
@@ -252,6 +253,9 @@ CASES = [
          edited("d['process']['execCPUAffinity']['final'] = '1'"), needs="several processors"),
     Case("personality", {"personality": "linux32"}, lambda: content(f"/proc/{pid()}/personality"), "00000008",
          edited("d['linux']['personality']['domain'] = 'LINUX'"), reverts_to="00000000"),
+    Case("apparmor_profile", {"apparmor_profile": "nsfleet-case"}, lambda: content(f"/proc/{pid()}/attr/current"),
+         "nsfleet-case (enforce)", edited("d['process']['apparmorProfile'] = 'nsfleet-other'"), needs="AppArmor",
+         reverts_to="unconfined"),
     Case("cgroup_parent", {"cgroup_parent": "shop"}, lambda: "/shop/case" in content(f"/proc/{pid()}/cgroup"), True,
          edited("d['linux']['cgroupsPath'] = 'other/case'"), reverts_to=False),
     Case("restart_policy", {"restart_policy": "on-failure"}, lambda: note("restart-policy"), "on-failure",
@@ -295,6 +299,13 @@ def default_action() -> str:
 def ids_are_set_aside() -> None:
     """For containers that are to have some of their own; the file stays, since its absence would be a change."""
     world.sh("echo nsfleet:700000:2500 > /etc/subuid; echo nsfleet:800000:2500 > /etc/subgid")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def profiles_are_loaded() -> t.Iterator[None]:
+    """Of AppArmor, if there is one; they are no change of any test."""
+    with apparmor.loaded("nsfleet-case", "nsfleet-other") if has("AppArmor") else contextlib.nullcontext():
+        yield
 
 
 @pytest.fixture(autouse=True)
@@ -799,6 +810,20 @@ def test_image(tmp_path: pathlib.Path) -> None:
     laws.run("image", {**stored, "state": "absent"})
 
 
+@pytest.mark.parametrize(
+    ("option", "value", "module"),
+    [
+        ("apparmor_profile", "nsfleet-case", "AppArmor"),
+        ("selinux_label", "system_u:system_r:container_t:s0", "SELinux"),
+        ("mount_label", "system_u:object_r:container_file_t:s0", "SELinux"),
+    ],
+)
+def test_labels_of_a_security_module_that_is_not_there(option: str, value: str, module: str) -> None:
+    if has(module):
+        pytest.skip(f"this host has {module}; those without it refuse")
+    laws.refused("container", {**BASE, option: value}, f"{option}: {module} is not enabled on this host")
+
+
 def test_every_option_is_proved() -> None:
     laws.covered(
         TABLE,
@@ -811,6 +836,8 @@ def test_every_option_is_proved() -> None:
             "io_weight_device.device": test_weights_of_single_disks,
             "io_weight_device.weight": test_weights_of_single_disks,
             "adopt": test_control_group_of_others_is_not_touched_without_adopt,
+            "selinux_label": test_labels_of_a_security_module_that_is_not_there,
+            "mount_label": test_labels_of_a_security_module_that_is_not_there,
             "on_drift": test_drift_that_is_not_to_be_repaired,
             **dict.fromkeys(("detach", *(field.name for field in TALK)), test_run_to_its_end),
         },

@@ -24,6 +24,8 @@ PROBES = {
     "cgroup v1 controllers": "test -e /sys/fs/cgroup/memory/memory.limit_in_bytes",
     "several processors": "test $(nproc --all) -gt 1",
     "realtime for control groups": "chrt --fifo 1 true",
+    "AppArmor": "grep -q Y /sys/module/apparmor/parameters/enabled && command -v apparmor_parser",
+    "SELinux": "test -d /sys/fs/selinux/class",
     "several memory nodes": "test $(ls -d /sys/devices/system/node/node[0-9]* | wc -l) -gt 1",
     "the RDMA device rxe0": "test -e /sys/class/infiniband/rxe0",
     "encrypted virtual machines (SEV)": "grep -rq sev /sys/fs/cgroup/misc.capacity /sys/fs/cgroup/*/misc.capacity",

@@ -154,6 +154,10 @@ def test_capabilities_are_the_default_ones_with_and_without() -> None:
         ({"oom_score_adj": 1001}, ["oom_score_adj"]),
         ({"umask": "0x9"}, ["umask"]),
         ({"umask": "1000"}, ["umask"]),
+        (
+            {"apparmor_profile": "a\nb", "selinux_label": "u:r", "mount_label": "u::t"},
+            ["apparmor_profile", "mount_label", "selinux_label"],
+        ),
         ({"exec_cpu_affinity": "0,x"}, ["exec_cpu_affinity"]),
         ({"scheduler": {"policy": "rr"}}, ["scheduler.priority"]),
         ({"scheduler": {"policy": "idle", "nice": 3, "priority": 1}}, ["scheduler.nice", "scheduler.priority"]),
@@ -207,6 +211,9 @@ OPTIONS = st.fixed_dictionaries(
             {"class": st.sampled_from(("realtime", "idle")), "priority": st.integers(0, 7)}
         ),
         "exec_cpu_affinity": st.sampled_from(("0-3,7", "")),
+        "apparmor_profile": st.sampled_from(("", "web", "unconfined")),
+        "selinux_label": st.sampled_from(("", "u:r:t:s0:c1,c2")),
+        "mount_label": st.sampled_from(("", "u:r:t")),
         "personality": st.sampled_from(("linux", "linux32")),
         "stop_timeout": st.floats(0, 99).map(lambda seconds: round(seconds, 3)),
         "stop_signal": st.sampled_from(("SIGTERM", "SIGRTMIN+3")),

@@ -462,6 +462,7 @@ class Container(Passing):
         yield from self._missing_namespaces()
         yield from self._other_owners(steps)
         yield from self._cannot_filter()
+        yield from container_process.obstacles(self.wanted)
         yield from self._secret_obstacles()
         group = Group(self._group_name(), self.host)
         yield from self._group_of_others(group)

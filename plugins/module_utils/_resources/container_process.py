@@ -2,7 +2,7 @@
 # Copyright (c) 2026, the nsfleet.linux authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Options of a container that say how its processes are scheduled and what the kernel takes them for.
+"""Options of a container that say how its processes are scheduled, and what confines them beside all else.
 
 Of the scheduling, a process that nobody said anything of has what its parent has. So nothing is read, and nothing is
 compared, unless the description says something.
@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import typing as t
 
-from .._model.errors import OptionError
+from .._model.errors import Missing, OptionError
 from .._model.field import LIVE, RESTART, Field, State, Table
 from .._model.programs import octal_mode
 from .._model.quantities import between, number_set
@@ -39,6 +39,19 @@ def _umask(value: str) -> str:
     if int(mode, 8) > 0o777:
         raise ValueError(f"expected permission bits, '0777' at most, got {value!r}")
     return mode
+
+
+def _profile(value: str) -> str:
+    if "\0" in value or "\n" in value or value != value.strip():
+        raise ValueError(f"expected the name of a profile of AppArmor, got {value!r}")
+    return value
+
+
+def _context(value: str) -> str:
+    parts = value.split(":")
+    if value and (len(parts) < 3 or not all(parts) or len(value.split()) > 1 or "\0" in value):
+        raise ValueError(f"expected a label such as system_u:system_r:container_t:s0:c1,c2, got {value!r}")
+    return value
 
 
 def _octal(number: int) -> str:
@@ -108,6 +121,8 @@ def _write_io_priority(spec: Spec, value: State) -> None:
         spec["process"]["ioPriority"] = {**value, "class": _IO_CLASSES[value["class"]]}
 
 
+#: Options that are labels of SELinux.
+_CONTEXTS: t.Final = ("selinux_label", "mount_label")
 #: ``revert=None`` of a dictionary: nothing of it is there unless a task gives it.
 PROCESS: t.Final = (
     asked_at(
@@ -126,6 +141,9 @@ PROCESS: t.Final = (
         "personality", "linux.personality.domain", "linux", choices=tuple(_DOMAINS),
         inside=_DOMAINS.__getitem__, outside=str.lower,
     ),
+    asked_at("apparmor_profile", "process.apparmorProfile", canonical=_profile),
+    asked_at("selinux_label", "process.selinuxLabel", canonical=_context),
+    asked_at("mount_label", "linux.mountLabel", canonical=_context),
 )  # fmt: skip
 
 
@@ -159,6 +177,24 @@ def _check_times(policy: str, scheduler: State) -> t.Iterator[OptionError]:
             yield OptionError(f"scheduler.{word}", f"needs policy deadline, not {policy}")
 
 
+def obstacles(wanted: State) -> t.Iterator[Exception]:
+    """Security modules that this host has not, and a profile that is not loaded yet."""
+    profile, contexts = wanted["apparmor_profile"], [name for name in _CONTEXTS if wanted[name]]
+    if not (profile or contexts):
+        return
+    from .._runtime import labels
+
+    if profile not in ("", labels.UNCONFINED):
+        lacking, unknown = labels.apparmor_objection(), labels.unknown_profile(profile)
+        if lacking:
+            yield OptionError("apparmor_profile", lacking)
+        elif unknown:
+            yield Missing(f"apparmor_profile: {profile}: {unknown}")
+    lacking = labels.selinux_objection()
+    if lacking:
+        yield from (OptionError(name, lacking) for name in contexts)
+
+
 def correct(state: State, pid: int) -> None:
     """Replace what the description says by what the kernel says.
 
@@ -171,3 +207,9 @@ def correct(state: State, pid: int) -> None:
         state["scheduler"] = _scheduler(attributes.scheduler_of(pid))
     if state["io_priority"]["class"] is not None:
         state["io_priority"] = _io_priority(attributes.io_priority_of(pid))
+    if state["apparmor_profile"] or state["selinux_label"]:
+        from .._runtime import labels
+
+        for option, read in (("apparmor_profile", labels.profile_of), ("selinux_label", labels.context_of)):
+            if state[option]:
+                state[option] = read(pid)

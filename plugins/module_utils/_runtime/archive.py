@@ -79,6 +79,7 @@ MONITOR: t.Final = (
     "_runtime.groups",
     "_runtime.hooks",
     "_runtime.init",
+    "_runtime.labels",
     "_runtime.launch",
     "_runtime.monitor",
     "_runtime.mount_options",

@@ -126,7 +126,11 @@ class Launch(Birth):
         setup = self.setup
         setup.read_only = bool(self.spec["root"].get("readonly"))
         shown = None if "cgroup" in self.new or "cgroup" in self.joined else self.group
-        label = payload.mount_label(self.linux)
+        label = ""
+        if self.linux.get("mountLabel"):
+            from . import labels
+
+            label = labels.mount_label(self.linux)
         for entry in self.spec.get("mounts") or ():
             setup.mounts.append(prepare_mount(entry, self.place.directory, shown, label))
             setup.mounts[-1].prepare(self.user_namespace)
