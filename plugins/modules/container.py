@@ -490,6 +490,71 @@ options:
         group hold for all containers in it together.
       - The default is V(containers).
     type: str
+  hooks:
+    description:
+      - Programs that are run at points of its life, those of a point one after the other, with the state of the
+        container as JSON on their standard input, as the OCI runtime-spec says.
+      - They are run on the host, as root and without any limit, but for those of V(create_container) and
+        V(start_container). One that fails ends the start, with what it has written in the message.
+      - Another one restarts the container. When it is tried out before that whether it starts, none is run.
+    type: dict
+    suboptions:
+      prestart:
+        description: When namespaces and mounts are made, on the host; kept for old descriptions.
+        type: list
+        elements: dict
+        default: []
+        suboptions: &hook
+          path:
+            description: The program.
+            type: str
+            required: true
+          args:
+            description: Its arguments, without its name.
+            type: list
+            elements: str
+            default: []
+          env:
+            description: All of its environment.
+            type: dict
+            default: {}
+          timeout:
+            description: Seconds after which it is killed and has failed. Without it, it may take any time.
+            type: int
+      create_runtime:
+        description: Likewise, after those.
+        type: list
+        elements: dict
+        default: []
+        suboptions: *hook
+      create_container:
+        description: After those, programs of the host in the namespaces of the container, before its root is changed.
+        type: list
+        elements: dict
+        default: []
+        suboptions: *hook
+      start_container:
+        description: Programs of the container, as its user, just before its own.
+        type: list
+        elements: dict
+        default: []
+        suboptions: *hook
+      poststart:
+        description: When its program was started, on the host.
+        type: list
+        elements: dict
+        default: []
+        suboptions: *hook
+      poststop:
+        description:
+          - When it has ended, on the host, once for every start, whoever or whatever ended it; also when a start has
+            failed. If nobody saw the end, since the host's own supervision was killed, the next task that starts, stops
+            or removes it runs them.
+          - What one that fails has written is in the log of the monitor.
+        type: list
+        elements: dict
+        default: []
+        suboptions: *hook
   restart_policy:
     description: What happens when the program ends by itself. The default is V(no).
     type: str
@@ -656,6 +721,27 @@ EXAMPLES = r"""
     io_priority:
       class: idle
     exec_cpu_affinity: "0"
+    stop_signal: KILL
+
+- name: Somebody is told when it begins, and when it has ended, for whatever reason
+  nsfleet.linux.container:
+    name: told
+    rootfs: /
+    overlay: tmpfs
+    command:
+      - /bin/sleep
+      - infinity
+    hooks:
+      poststart:
+        - path: /usr/bin/logger
+          args:
+            - it runs
+          timeout: 5
+      poststop:
+        - path: /usr/bin/logger
+          args:
+            - it has ended
+          timeout: 5
     stop_signal: KILL
 
 - name: Stop it; its description stays as it is

@@ -116,6 +116,19 @@ def affinity_of_a_command() -> str:
     return str(invoke("container_exec", {"name": "case", "command": command})["stdout"].split()[-1])
 
 
+#: Points at which hooks run, each of which writes its name beside what it is told.
+POINTS = ("prestart", "create_runtime", "create_container", "start_container", "poststart", "poststop")
+HOOKS = {
+    point: [{"path": "/bin/sh", "args": ["-c", f"echo $POINT >>{place}/told"], "env": {"POINT": point}, "timeout": 60}]
+    for point, place in {**dict.fromkeys(POINTS, "/srv/case"), "start_container": ""}.items()
+}  # fmt: skip
+
+
+def told() -> set[str]:
+    """What hooks wrote of a start, on the host and inside; more in ``test_container_hooks.py``."""
+    return {*content("/srv/case/told").split(), *inside("sh -c 'cat /told || true'").split()} - {"poststop"}
+
+
 NET_ADMIN, NET_RAW, NET_BIND_SERVICE = 12, 13, 10
 #: The container's first process, for a shell.
 FIRST = "$(pgrep -of '^/bin/sh -c trap')"
@@ -256,6 +269,7 @@ CASES = [
     Case("apparmor_profile", {"apparmor_profile": "nsfleet-case"}, lambda: content(f"/proc/{pid()}/attr/current"),
          "nsfleet-case (enforce)", edited("d['process']['apparmorProfile'] = 'nsfleet-other'"), needs="AppArmor",
          reverts_to="unconfined"),
+    Case("hooks", {"hooks": HOOKS}, told, {*POINTS} - {"poststop"}, edited("del d['hooks']['poststop'][0]['env'][0]")),
     Case("cgroup_parent", {"cgroup_parent": "shop"}, lambda: "/shop/case" in content(f"/proc/{pid()}/cgroup"), True,
          edited("d['linux']['cgroupsPath'] = 'other/case'"), reverts_to=False),
     Case("restart_policy", {"restart_policy": "on-failure"}, lambda: note("restart-policy"), "on-failure",

@@ -83,7 +83,7 @@ def test_the_modules_confine_and_say_what_is_not_there(bundle: Bundle) -> None:
     pid = done["container"]["pid"]
     assert (confined(pid), done["container"]["apparmor_profile"]) == (ANSWERS[0], PROFILE)
     command = {"name": "case", "command": ["sh", "-c", ATTEMPT]}
-    assert laws.run("container_exec", command)["stdout_lines"] == ANSWERS
+    assert laws.run("container_exec", command)["stdout"].splitlines() == ANSWERS
     changed = laws.four_steps("container", {**options, "apparmor_profile": OTHER})
     assert {step["effect"] for step in changed["plan"]} == {"restart"}
     assert confined(changed["container"]["pid"]) == f"{OTHER} (enforce)"

@@ -317,9 +317,11 @@ def test_hooks_run_in_their_order_at_their_place(nsrun: Runtime, bundle: Bundle)
 @pytest.mark.parametrize("point", POINTS[:3])
 def test_a_hook_that_fails_ends_the_create(nsrun: Runtime, bundle: Bundle, point: str) -> None:
     hook(bundle, point, "echo because >&2; exit 3")
+    hook(bundle, "poststop", f"echo gone >>{bundle.root}/data/log")
     message = nsrun.refuses("create", "-b", str(bundle.write()), "case")
     assert f"hooks.{point}" in message
     assert "status 3: because" in message
+    assert (bundle.root / "data/log").read_text() == "gone\n", "its life goes on at its end (runtime.md)"
     assert nsrun("list", "-q") == ""
 
 

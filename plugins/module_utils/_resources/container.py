@@ -42,7 +42,7 @@ from .._runtime.spec import (
     own_tree,
     shared_layers,
 )
-from . import container_live, container_process, limits
+from . import container_hooks, container_live, container_process, limits
 from .container_fields import (
     AS_GIVEN,
     ASKED,
@@ -463,6 +463,7 @@ class Container(Passing):
         yield from self._other_owners(steps)
         yield from self._cannot_filter()
         yield from container_process.obstacles(self.wanted)
+        yield from container_hooks.obstacles(self.wanted)
         yield from self._secret_obstacles()
         group = Group(self._group_name(), self.host)
         yield from self._group_of_others(group)
@@ -518,11 +519,13 @@ class Container(Passing):
         for place, entry in self.wanted["mounts"].items():
             if entry["type"] == "bind" and not os.path.exists(entry["source"]):
                 yield Missing(f"mounts[{place}].source: there is no {entry['source'] or 'source given'}")
-        command = self.wanted["command"][0]
-        if command.startswith("/"):
-            yield from self._missing_command(command)
+        inside = enumerate(self.wanted["hooks"][container_hooks.INSIDE])
+        programs = {f"hooks.{container_hooks.INSIDE}[{index}].path": hook["path"] for index, hook in inside}
+        for option, program in {"command": self.wanted["command"][0], **programs}.items():
+            if program.startswith("/"):
+                yield from self._missing_program(option, program)
 
-    def _missing_command(self, command: str) -> t.Iterator[Exception]:
+    def _missing_program(self, option: str, command: str) -> t.Iterator[Exception]:
         from .._kernel.overlay import Layers
 
         where = self.wanted["image"] or self.wanted["rootfs"]
@@ -532,12 +535,12 @@ class Container(Passing):
             try:
                 found = root.open(command, os.O_PATH)
             except OSError:
-                yield OptionError("command", f"there is no {command} in the root file system {where}")
+                yield OptionError(option, f"there is no {command} in the root file system {where}")
                 return
             mode = os.fstat(found).st_mode
             os.close(found)
             if not (stat.S_ISREG(mode) and mode & 0o111):
-                yield OptionError("command", f"{command} is no program in the root file system {where}")
+                yield OptionError(option, f"{command} is no program in the root file system {where}")
 
     def _cannot_filter(self) -> t.Iterator[Exception]:
         """A profile that cannot be had, or a host that cannot use one."""

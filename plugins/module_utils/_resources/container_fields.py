@@ -29,6 +29,7 @@ from .._runtime.spec import (
     SECRETS_INSIDE,
     Spec,
 )
+from .container_hooks import HOOKS
 from .container_places import at, find, noted
 from .container_process import PROCESS
 
@@ -569,6 +570,7 @@ FIELDS: t.Final = (
         "oom_score_adj", "int", canonical=between(-1000, 1000), revert=None, read=_read_score, write=_write_score
     ),
     *PROCESS,
+    HOOKS,
     noted("cgroup_parent", "str", "containers", canonical=cgroup_name),
     noted("restart_policy", "str", "no", "live", choices=("no", "on-failure", "always")),
     noted("restart_max", "int", 0, "live", canonical=between(0, 1_000_000)),

@@ -86,6 +86,7 @@ MONITOR: t.Final = (
     "_runtime.mounts",
     "_runtime.network",
     "_runtime.payload",
+    "_runtime.points",
     "_runtime.resources",
     "_runtime.schema",
     "_runtime.seccomp",
