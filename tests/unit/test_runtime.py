@@ -155,6 +155,10 @@ def test_capabilities_are_the_default_ones_with_and_without() -> None:
         ({"umask": "0x9"}, ["umask"]),
         ({"umask": "1000"}, ["umask"]),
         (
+            {"hooks": {"prestart": [{"path": "sh", "args": ["\0"], "env": {"=": ""}, "timeout": 0}]}},
+            [f"hooks.prestart[0].{name}" for name in ("args[0]", "env", "path", "timeout")],
+        ),
+        (
             {"apparmor_profile": "a\nb", "selinux_label": "u:r", "mount_label": "u::t"},
             ["apparmor_profile", "mount_label", "selinux_label"],
         ),
@@ -211,6 +215,18 @@ OPTIONS = st.fixed_dictionaries(
             {"class": st.sampled_from(("realtime", "idle")), "priority": st.integers(0, 7)}
         ),
         "exec_cpu_affinity": st.sampled_from(("0-3,7", "")),
+        "hooks": st.dictionaries(
+            st.sampled_from(("prestart", "create_container", "poststop")),
+            st.lists(
+                st.sampled_from(
+                    (
+                        {"path": "/a", "args": [], "env": {}},
+                        {"path": "/b", "args": ["x", ""], "env": {"A": "="}, "timeout": 3},
+                    )
+                ),
+                max_size=2,
+            ),
+        ),
         "apparmor_profile": st.sampled_from(("", "web", "unconfined")),
         "selinux_label": st.sampled_from(("", "u:r:t:s0:c1,c2")),
         "mount_label": st.sampled_from(("", "u:r:t")),
@@ -288,6 +304,7 @@ def test_only_what_needs_another_start_makes_another_digest(tmp_path: pathlib.Pa
     for restart in (
         {"command": ["other"]}, {"read_only": True}, {"user": "5"}, {"env": {"A": "b"}}, {"umask": "0077"},
         {"scheduler": {"policy": "batch"}}, {"io_priority": {"class": "idle"}},
+        {"hooks": {"poststop": [{"path": "/a", "args": [], "env": {}}]}},
     ):  # fmt: skip
         assert digest(**restart) != plain
     assert bundle.names() == ["web"]

@@ -201,12 +201,12 @@ def correct(state: State, pid: int) -> None:
     :param state: of the container, as its description has it.
     :param pid: of its first process.
     """
-    from .._runtime import attributes
+    scheduled, ranked = state["scheduler"]["policy"] is not None, state["io_priority"]["class"] is not None
+    if scheduled or ranked:
+        from .._runtime import attributes
 
-    if state["scheduler"]["policy"] is not None:
-        state["scheduler"] = _scheduler(attributes.scheduler_of(pid))
-    if state["io_priority"]["class"] is not None:
-        state["io_priority"] = _io_priority(attributes.io_priority_of(pid))
+        state["scheduler"] = _scheduler(attributes.scheduler_of(pid)) if scheduled else state["scheduler"]
+        state["io_priority"] = _io_priority(attributes.io_priority_of(pid)) if ranked else state["io_priority"]
     if state["apparmor_profile"] or state["selinux_label"]:
         from .._runtime import labels
 
