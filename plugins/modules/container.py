@@ -401,8 +401,8 @@ options:
     type: str
   scheduler:
     description:
-      - How the kernel gives processors to the program and to all that it starts, see C(sched(7)). Without it, they are
-        scheduled as whoever starts the container.
+      - How the kernel gives processors to the program, to all that it starts and to commands in it, see C(sched(7)).
+        Without it, they are scheduled as whoever starts the container.
       - Another one restarts the container, and so does what a hand set instead, since what runs keeps what it has.
     type: dict
     suboptions:
