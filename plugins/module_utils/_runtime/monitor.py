@@ -167,26 +167,49 @@ def _state(bundle: Bundle) -> Told:
 
 
 def _start(bundle: Bundle, restarts: int, host: Host | None = None) -> None:
-    from . import points
     from .launch import Launch
 
     output = os.open(bundle.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     me = state.Process.of(os.getpid())
     known = state.State(monitor=me, boot=process.boot_id(), since=state.now(), restarts=restarts)
     state.save(bundle.name, known)
-    points.owe_last(bundle)
+    _owe_last_hooks(bundle)
     try:
         pid = Launch(bundle, groups.make(bundle.spec, host), (None, output, output), _state(bundle)).start()
         first = state.Process.of(pid)
         state.save(bundle.name, known._replace(first=first, digest=bundle.digest, since=state.now()))
-        points.after_start(bundle, pid)
+        _run_hooks_after_start(bundle, pid)
     except (NsfleetError, OSError) as error:
         groups.remove(bundle.spec)
-        points.run_last(bundle.name)
+        _run_last_hooks(bundle.name)
         state.save(bundle.name, known._replace(error=str(error)))
         raise
     finally:
         os.close(output)
+
+
+# --- hooks, which few containers have ------------------------------------------
+
+
+def _owe_last_hooks(bundle: Bundle) -> None:
+    if bundle.spec.get("hooks"):
+        from . import points
+
+        points.owe_last(bundle)
+
+
+def _run_hooks_after_start(bundle: Bundle, pid: int) -> None:
+    if bundle.spec.get("hooks"):
+        from . import points
+
+        points.after_start(bundle, pid)
+
+
+def _run_last_hooks(name: str) -> None:
+    if state.owes_hooks(name):
+        from . import points
+
+        points.run_last(name)
 
 
 # --- the small process that stays --------------------------------------------
@@ -236,13 +259,6 @@ def _record_end(name: str, code: int | None) -> state.State | None:
     state.save(name, ended)
     _run_last_hooks(name)
     return known._replace(exit_code=shell_code)
-
-
-def _run_last_hooks(name: str) -> None:
-    if state.owes_hooks(name):
-        from . import points  # few containers have any
-
-        points.run_last(name)
 
 
 def _is_to_restart(bundle: Bundle, known: state.State) -> bool:
