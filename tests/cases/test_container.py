@@ -606,14 +606,12 @@ def test_monitor_goes_on_while_what_the_container_needs_is_away() -> None:
     monitor = world.sh(f"ps -o ppid= -p {pid()}").strip()
     os.rename("/srv/other", "/srv/away")
     os.kill(pid(), signal.SIGKILL)
-    opened = []
-    for wanted in (1, 4):
-        world.until(functools.partial(failed_to_start, wanted))
-        opened.append(len(os.listdir(f"/proc/{monitor}/fd")))
+    world.until(functools.partial(failed_to_start, 4))
+    # Its three standard files, and a pipe while it sleeps: four failures would have left four.
+    world.until(lambda: len(os.listdir(f"/proc/{monitor}/fd")) <= 5)
     assert "rootfs: /srv/other: No such file or directory" in info()["error"]
     os.rename("/srv/away", "/srv/other")
     world.until(lambda: info()["running"])
-    assert opened[0] == opened[1], "every failure leaves something open"
     laws.settled("container", options)
     laws.remove("container", {"name": "case"})
     shutil.rmtree("/srv/other")
