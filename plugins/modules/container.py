@@ -358,6 +358,23 @@ options:
       - With O(no_new_privs=false), a profile must also allow what the start does after it is loaded (see the notes).
       - The default is V(default).
     type: str
+  apparmor_profile:
+    description:
+      - Name of a profile of AppArmor that confines the program and the commands in it, or V(unconfined). It must be
+        loaded (C(apparmor_parser(8))), and be one of the host's own. The default is none.
+      - Of a running container, the kernel tells which one it has. Another one restarts it.
+    type: str
+  selinux_label:
+    description:
+      - Label that SELinux gives the program and the commands in it, such as
+        V(system_u:system_r:container_t:s0:c1,c2). The default is none, and the policy decides. Another one restarts the
+        container.
+    type: str
+  mount_label:
+    description:
+      - Label that SELinux gives all files of file systems that are made for the container, such as
+        V(system_u:object_r:container_file_t:s0:c1,c2). Those of O(rootfs) and of bind mounts keep theirs.
+    type: str
   masked_paths:
     description: Files and directories that are hidden. The default hides what is dangerous below C(/proc) and C(/sys).
     type: list
@@ -379,6 +396,83 @@ options:
   oom_score_adj:
     description: How readily the kernel kills the container when memory runs out, -1000 to 1000.
     type: int
+  umask:
+    description: Permission bits that its files do not get, in octal, as text. The default is V(0022).
+    type: str
+  scheduler:
+    description:
+      - How the kernel gives processors to the program, to all that it starts and to commands in it, see C(sched(7)).
+        Without it, they are scheduled as whoever starts the container.
+      - Another one restarts the container, and so does what a hand set instead, since what runs keeps what it has.
+    type: dict
+    suboptions:
+      policy:
+        description:
+          - The realtime policies V(fifo), V(rr) and V(deadline) come before all others. Kernels that divide realtime by
+            control groups (C(CONFIG_RT_GROUP_SCHED)) refuse V(fifo) and V(rr) to groups of version 1 that were given
+            none.
+          - A program with V(deadline) can only start others with the flag V(reset_on_fork).
+        type: str
+        choices: [other, batch, idle, fifo, rr, deadline]
+        default: other
+      nice:
+        description: How nice it is to others, -20 to 19, with V(other) and V(batch).
+        type: int
+        default: 0
+      priority:
+        description: 1 to 99, with V(fifo) and V(rr).
+        type: int
+        default: 0
+      flags:
+        description:
+          - With V(reset_on_fork), what the program starts is scheduled as usual.
+          - V(reclaim) lets it use what others leave over, and V(dl_overrun) signals it when it takes longer; both are
+            for V(deadline).
+        type: list
+        elements: str
+        choices: [reset_on_fork, reclaim, dl_overrun]
+        default: []
+      runtime:
+        description: Nanoseconds that it gets in each period, with V(deadline).
+        type: int
+        default: 0
+      deadline:
+        description: Nanoseconds from the beginning of a period in which it gets them, with V(deadline).
+        type: int
+        default: 0
+      period:
+        description: Nanoseconds of a period, with V(deadline).
+        type: int
+        default: 0
+  io_priority:
+    description:
+      - Whose requests disks serve first, where their scheduler knows priorities (BFQ). Without it, the kernel makes one
+        of how nice the program is.
+      - Another one restarts the container, and so does what a hand set instead.
+    type: dict
+    suboptions:
+      class:
+        description: V(realtime) comes before V(best-effort), and V(idle) is served when nobody else wants anything.
+        type: str
+        choices: [realtime, best-effort, idle]
+        default: best-effort
+      priority:
+        description: 0 is served first, 7 last; without meaning for V(idle).
+        type: int
+        default: 4
+  exec_cpu_affinity:
+    description:
+      - Processors, such as V(0-3,7), on which commands run that M(nsfleet.linux.container_exec) starts in it. The
+        default are those of the container (O(cpuset_cpus)).
+    type: str
+  personality:
+    description:
+      - What programs take the machine for. With V(linux32) it is a machine of 32 bits (C(setarch(8))). The default is
+        V(linux).
+    type: str
+    choices:
+      - linux
+      - linux32
   devices:
     description:
       - Devices that the container may use, as rules. All others are denied. What every start does by itself is always
@@ -396,6 +490,71 @@ options:
         group hold for all containers in it together.
       - The default is V(containers).
     type: str
+  hooks:
+    description:
+      - Programs that are run at points of its life, those of a point one after the other, with the state of the
+        container as JSON on their standard input, as the OCI runtime-spec says.
+      - They are run on the host, as root and without any limit, but for those of V(create_container) and
+        V(start_container). One that fails ends the start, with what it has written in the message.
+      - Another one restarts the container. When it is tried out before that whether it starts, none is run.
+    type: dict
+    suboptions:
+      prestart:
+        description: When namespaces and mounts are made, on the host; kept for old descriptions.
+        type: list
+        elements: dict
+        default: []
+        suboptions: &hook
+          path:
+            description: The program.
+            type: str
+            required: true
+          args:
+            description: Its arguments, without its name.
+            type: list
+            elements: str
+            default: []
+          env:
+            description: All of its environment.
+            type: dict
+            default: {}
+          timeout:
+            description: Seconds after which it is killed and has failed. Without it, it may take any time.
+            type: int
+      create_runtime:
+        description: Likewise, after those.
+        type: list
+        elements: dict
+        default: []
+        suboptions: *hook
+      create_container:
+        description: After those, programs of the host in the namespaces of the container, before its root is changed.
+        type: list
+        elements: dict
+        default: []
+        suboptions: *hook
+      start_container:
+        description: Programs of the container, as its user, just before its own.
+        type: list
+        elements: dict
+        default: []
+        suboptions: *hook
+      poststart:
+        description: When its program was started, on the host.
+        type: list
+        elements: dict
+        default: []
+        suboptions: *hook
+      poststop:
+        description:
+          - When it has ended, on the host, once for every start, whoever or whatever ended it; also when a start has
+            failed. If nobody saw the end, since the host's own supervision was killed, the next task that starts, stops
+            or removes it runs them.
+          - What one that fails has written is in the log of the monitor.
+        type: list
+        elements: dict
+        default: []
+        suboptions: *hook
   restart_policy:
     description: What happens when the program ends by itself. The default is V(no).
     type: str
@@ -534,6 +693,56 @@ EXAMPLES = r"""
     secrets:
       - name: password
         content: "{{ vault_password }}"
+
+- name: On a host with AppArmor, confined by a profile that an earlier task has loaded
+  nsfleet.linux.container:
+    name: web
+    rootfs: /
+    overlay: tmpfs
+    command:
+      - /bin/sleep
+      - infinity
+    apparmor_profile: web
+    stop_signal: KILL
+  when: ansible_facts.apparmor.status == 'enabled'
+
+- name: Work that waits for all others, for processors and for disks; commands in it keep to one processor
+  nsfleet.linux.container:
+    name: index
+    rootfs: /
+    overlay: tmpfs
+    command:
+      - /bin/sleep
+      - infinity
+    umask: "0077"
+    scheduler:
+      policy: batch
+      nice: 19
+    io_priority:
+      class: idle
+    exec_cpu_affinity: "0"
+    stop_signal: KILL
+
+- name: Somebody is told when it begins, and when it has ended, for whatever reason
+  nsfleet.linux.container:
+    name: told
+    rootfs: /
+    overlay: tmpfs
+    command:
+      - /bin/sleep
+      - infinity
+    hooks:
+      poststart:
+        - path: /usr/bin/logger
+          args:
+            - it runs
+          timeout: 5
+      poststop:
+        - path: /usr/bin/logger
+          args:
+            - it has ended
+          timeout: 5
+    stop_signal: KILL
 
 - name: Stop it; its description stays as it is
   nsfleet.linux.container:

@@ -29,7 +29,7 @@ import typing as t
 
 import pytest
 from ansible_collections.nsfleet.linux.plugins.module_utils._kernel import capability
-from ansible_collections.nsfleet.linux.plugins.module_utils._runtime import payload
+from ansible_collections.nsfleet.linux.plugins.module_utils._runtime import labels
 from support import laws, oci, world
 from support.bundle import CAPABILITIES, SETS, Bundle, Runtime
 from support.enemy import digest, sha256, swapping
@@ -283,12 +283,13 @@ def test_labels_go_to_the_kernel(own_root: pathlib.Path, victim: Victim, monkeyp
 
     def prepare(setup: t.Any, process: object) -> None:
         del process
-        setup.label, setup.label_file = b"777", ("oom_score_adj",)
+        setup.label, setup.label_file = b"777", "oom_score_adj"
 
-    monkeypatch.setattr(payload, "_prepare_label", prepare)
+    monkeypatch.setattr(labels, "prepare", prepare)
     place = false_proc(own_root / "srv/proc", victim)
     spec = oci.described({"destination": "/proc", "source": str(place), "options": ["bind"]}, maskedPaths=[])
     spec["linux"]["readonlyPaths"] = []
+    spec["process"]["selinuxLabel"] = "u:r:t:s0"
     with oci.running(spec) as container:
         assert pathlib.Path(f"/proc/{container.pid}/oom_score_adj").read_text() == "777\n"
 

@@ -260,6 +260,28 @@ def test_old_one_comes_back(change: dict[str, t.Any]) -> None:
     remove()
 
 
+def test_what_was_not_asked_for_before_is_not_there_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Options that a container has or has not: of those that it has not, going back leaves nothing, either."""
+    other = {**BASE, "scheduler": {"policy": "batch", "nice": 3}, "io_priority": {"class": "idle"}}
+
+    def scheduled() -> tuple[str, str]:
+        """As other programs see it."""
+        (pid,) = pids()
+        return world.sh(f"chrt -p {pid} | sed s/{pid}//"), world.sh(f"ionice -p {pid}")
+
+    shown = []
+    for old, new in ((BASE, other), (other, BASE)):
+        laws.run("container", old)
+        shown.append(scheduled())
+        with monkeypatch.context() as patch:
+            laws.failing(patch)
+            assert "Everything was put back as it was" in invoke("container", new)["msg"]
+        assert scheduled() == shown[-1]
+        laws.settled("container", old)
+    assert shown[0] != shown[1]
+    remove()
+
+
 def test_it_ends_at_once() -> None:
     """Its program was executed, so it was started; what came of it is in the result."""
     run_old()

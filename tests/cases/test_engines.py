@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pathlib
@@ -35,15 +36,34 @@ def caches_were_here() -> None:
     world.sh(f"mkdir -p {' '.join(CACHES)}")
 
 
-@pytest.fixture
-def podman(request: pytest.FixtureRequest, program: str, listed: t.Callable[[], str]) -> t.Iterator[Podman]:
-    """Podman, which leaves nothing."""
+@contextlib.contextmanager
+def engine_of(program: str, listed: t.Callable[[], str], *words: str) -> t.Iterator[Podman]:
+    """Podman, which leaves nothing.
+
+    :param words: driver and who makes groups.
+    """
     need("podman")
     with tempfile.TemporaryDirectory(prefix="podman-", dir="/tmp") as directory:
-        engine = Podman(pathlib.Path(directory), program, getattr(request, "param", "vfs"))
+        engine = Podman(pathlib.Path(directory), program, *words)
         yield engine
         engine.end()
     assert listed() == ""
+
+
+@pytest.fixture
+def podman(request: pytest.FixtureRequest, program: str, listed: t.Callable[[], str]) -> t.Iterator[Podman]:
+    """Podman as it is on hosts of any kind."""
+    with engine_of(program, listed, getattr(request, "param", "vfs")) as engine:
+        yield engine
+
+
+@pytest.fixture
+def podman_of_systemd(program: str, listed: t.Callable[[], str]) -> t.Iterator[Podman]:
+    """Podman as it is by default where systemd is the init process, which makes slices and scopes for it."""
+    need("systemd as init")
+    with engine_of(program, listed, "vfs", "systemd") as engine:
+        yield engine
+    world.sh("systemctl stop machine.slice")
 
 
 def kept() -> list[str]:
@@ -255,6 +275,32 @@ def test_podman_shares_namespaces(podman: Podman, bundle: Bundle) -> None:
     assert of_another[:2] == [namespace(podman.pid("case"), kind) for kind in ("net", "ipc")]
     of_host = podman("run", "--rm", *volume, "--network=host", "--ipc=host", "--uts=host", *look).split()
     assert of_host == [namespace("self", kind) for kind in ("net", "ipc", "uts")]
+
+
+def test_podman_has_a_container_in_a_scope_of_systemd(podman_of_systemd: Podman, bundle: Bundle) -> None:
+    """``--systemd-cgroup``: the scope, and below it the group that has the limits, for commands, too."""
+    podman = podman_of_systemd
+    name = run(podman, bundle, *POLITE, options=["--memory", "64m", "--pids-limit", "50"])
+    pid, scope = podman.pid("case"), f"libpod-{name}.scope"
+    group = read(f"/proc/{pid}/cgroup").splitlines()[-1].split(":")[2]
+    assert group == f"/machine.slice/{scope}/container"
+    shown = world.sh(f"systemctl show --property Slice,Delegate,ActiveState {scope}").splitlines()
+    assert sorted(shown) == ["ActiveState=active", "Delegate=yes", "Slice=machine.slice"]
+    world.sh("systemctl daemon-reload")
+    assert limits(pid) == [str(64 << 20), "50"]
+    podman("exec", "--detach", "case", "sleep", "1007")
+    world.until(lambda: world.sh("pgrep -fx 'sleep 1007' || true"))
+    command = int(world.sh("pgrep -fx 'sleep 1007'"))
+    assert read(f"/proc/{command}/cgroup").splitlines()[-1].split(":")[2] == group
+    podman("pause", "case")
+    assert frozen(pid)
+    podman("unpause", "case")
+    assert podman.call("exec", "case", "sh", "-c", "exit 3").returncode == 3
+    podman("stop", "--time", "60", "case")
+    assert podman.inspect("case")["State"]["ExitCode"] == 5
+    podman("rm", "case")
+    world.until(lambda: world.sh(f"systemctl show --property ActiveState {scope}") == "ActiveState=inactive\n")
+    assert world.sh(f"find /sys/fs/cgroup -name '{scope}'") == ""
 
 
 def test_podman_checks_health(podman: Podman, bundle: Bundle) -> None:

@@ -95,7 +95,7 @@ def test_oom_score(nsrun: Runtime, bundle: Bundle) -> None:
     [
         ({"policy": "SCHED_BATCH", "nice": 7}, os.SCHED_BATCH, 0, 7),
         ({"policy": "SCHED_OTHER", "nice": -3}, os.SCHED_OTHER, 0, -3),
-        ({"policy": "SCHED_IDLE"}, os.SCHED_IDLE, 0, 0),
+        ({"policy": "SCHED_IDLE"}, os.SCHED_IDLE, 0, os.nice(0)),
         ({"policy": "SCHED_OTHER", "nice": 2, "flags": ["SCHED_FLAG_RESET_ON_FORK"]}, os.SCHED_RESET_ON_FORK, 0, 2),
     ],
 )
@@ -317,9 +317,11 @@ def test_hooks_run_in_their_order_at_their_place(nsrun: Runtime, bundle: Bundle)
 @pytest.mark.parametrize("point", POINTS[:3])
 def test_a_hook_that_fails_ends_the_create(nsrun: Runtime, bundle: Bundle, point: str) -> None:
     hook(bundle, point, "echo because >&2; exit 3")
+    hook(bundle, "poststop", f"echo gone >>{bundle.root}/data/log")
     message = nsrun.refuses("create", "-b", str(bundle.write()), "case")
     assert f"hooks.{point}" in message
     assert "status 3: because" in message
+    assert (bundle.root / "data/log").read_text() == "gone\n", "its life goes on at its end (runtime.md)"
     assert nsrun("list", "-q") == ""
 
 

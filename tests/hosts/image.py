@@ -143,7 +143,7 @@ def _bootstrap(work: str, root: str, base: settings.Base) -> None:
     )
     run(
         "mmdebstrap", "--quiet", "--mode=root", "--variant=minbase",
-        "--include=" + ",".join([*settings.PACKAGES, *settings.EXTRA_PACKAGES]),
+        "--include=" + ",".join([*settings.PACKAGES, *base.packages, *settings.EXTRA_PACKAGES]),
         "--aptopt=Apt::Install-Recommends false",
         "--aptopt=Acquire::Check-Valid-Until false",
         *(f"--dpkgopt=path-exclude=/usr/share/{each}/*" for each in ("doc", "man", "locale")),

@@ -77,15 +77,16 @@ class Podman(Runtime):
     :param directory: its path has 40 characters at most, since Podman has sockets below it.
     :param program: path of the runtime.
     :param driver: how it keeps roots.
+    :param groups: who makes control groups for it, ``cgroupfs`` for itself, or ``systemd``.
     """
 
     #: What containers of the tests have in common: the host's programs, and no network.
     OPTIONS: t.Final = ("--volume", "/usr:/usr:ro", "--network", "none")
 
-    def __init__(self, directory: pathlib.Path, program: str, driver: str) -> None:
+    def __init__(self, directory: pathlib.Path, program: str, driver: str, groups: str = "cgroupfs") -> None:
         self._directory = directory
         folders = (f"--{name}={directory / name}" for name in ("root", "runroot", "tmpdir"))
-        super().__init__("podman", *folders, f"--runtime={program}", "--cgroup-manager=cgroupfs",
+        super().__init__("podman", *folders, f"--runtime={program}", f"--cgroup-manager={groups}",
                          f"--storage-driver={driver}", "--events-backend=file")  # fmt: skip
         settings = directory / "containers.conf"
         # The usual limits are more than a host without CAP_SYS_RESOURCE can give, and usual locks are in the /dev/shm

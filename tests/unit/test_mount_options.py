@@ -10,7 +10,7 @@ import typing as t
 
 import pytest
 from ansible_collections.nsfleet.linux.plugins.module_utils._kernel import mount, mount_api
-from ansible_collections.nsfleet.linux.plugins.module_utils._runtime import mounts, payload
+from ansible_collections.nsfleet.linux.plugins.module_utils._runtime import labels, mounts
 from ansible_collections.nsfleet.linux.plugins.module_utils._runtime.mount_options import known_options, parse_options
 from hypothesis import given
 from hypothesis import strategies as st
@@ -144,8 +144,8 @@ def test_new_file_systems_are_labelled(
 
 
 def test_nobody_asks_for_labels_without_selinux(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> None:
-    monkeypatch.setattr(payload, "_SELINUX", str(tmp_path))
-    assert payload.mount_label({"mountLabel": "u:r:t:s0"}) == ""
+    monkeypatch.setattr(labels, "_SELINUX", str(tmp_path))
+    assert labels.mount_label({"mountLabel": "u:r:t:s0"}) == ""
     (tmp_path / "class").mkdir()
-    assert payload.mount_label({"mountLabel": "u:r:t:s0"}) == "u:r:t:s0"
-    assert payload.mount_label({}) == ""
+    assert labels.mount_label({"mountLabel": "u:r:t:s0"}) == "u:r:t:s0"
+    assert labels.mount_label({}) == ""

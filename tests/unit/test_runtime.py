@@ -23,6 +23,7 @@ from ansible_collections.nsfleet.linux.plugins.module_utils._resources.container
 from ansible_collections.nsfleet.linux.plugins.module_utils._resources.container_fields import FIELDS
 from ansible_collections.nsfleet.linux.plugins.module_utils._runtime import (
     archive,
+    attributes,
     bundle,
     command,
     schema,
@@ -151,6 +152,26 @@ def test_capabilities_are_the_default_ones_with_and_without() -> None:
         ({"rlimits": {"nofile": 2**63}}, ["rlimits"]),
         ({"sysctls": {"kernel.panic": 1}}, ["sysctls"]),
         ({"oom_score_adj": 1001}, ["oom_score_adj"]),
+        ({"umask": "0x9"}, ["umask"]),
+        ({"umask": "1000"}, ["umask"]),
+        (
+            {"hooks": {"prestart": [{"path": "sh", "args": ["\0"], "env": {"=": ""}, "timeout": 0}]}},
+            [f"hooks.prestart[0].{name}" for name in ("args[0]", "env", "path", "timeout")],
+        ),
+        (
+            {"apparmor_profile": "a\nb", "selinux_label": "u:r", "mount_label": "u::t"},
+            ["apparmor_profile", "mount_label", "selinux_label"],
+        ),
+        ({"exec_cpu_affinity": "0,x"}, ["exec_cpu_affinity"]),
+        ({"scheduler": {"policy": "rr"}}, ["scheduler.priority"]),
+        ({"scheduler": {"policy": "idle", "nice": 3, "priority": 1}}, ["scheduler.nice", "scheduler.priority"]),
+        ({"scheduler": {"policy": "other", "flags": ["reclaim"]}}, ["scheduler.flags"]),
+        ({"scheduler": {"policy": "other", "runtime": 5, "period": 9}}, ["scheduler.period", "scheduler.runtime"]),
+        ({"scheduler": {"policy": "deadline", "runtime": 5, "deadline": 4, "period": 9}}, ["scheduler.runtime"]),
+        (
+            {"scheduler": {"policy": "other", "nice": 20}, "io_priority": {"class": "idle", "priority": -1}},
+            ["io_priority.priority", "scheduler.nice"],
+        ),
         ({"stop_signal": "SIGNOPE"}, ["stop_signal"]),
         ({"env": {"A=B": "c"}}, ["env"]),
         ({"user": "a:b:c"}, ["user"]),
@@ -181,6 +202,35 @@ OPTIONS = st.fixed_dictionaries(
         ),
         "sysctls": st.dictionaries(st.just("net.ipv4.ip_forward"), st.integers(0, 1)),
         "oom_score_adj": st.integers(-1000, 1000),
+        "umask": st.integers(0, 0o777).map("{:04o}".format),
+        "scheduler": st.sampled_from(
+            (
+                {"policy": "batch", "nice": -5, "flags": ["reset_on_fork"]},
+                {"policy": "fifo", "priority": 9},
+                {"policy": "deadline", "flags": ["dl_overrun", "reclaim"], "runtime": 5, "deadline": 6, "period": 7},
+                {},
+            )
+        ),
+        "io_priority": st.fixed_dictionaries(
+            {"class": st.sampled_from(("realtime", "idle")), "priority": st.integers(0, 7)}
+        ),
+        "exec_cpu_affinity": st.sampled_from(("0-3,7", "")),
+        "hooks": st.dictionaries(
+            st.sampled_from(("prestart", "create_container", "poststop")),
+            st.lists(
+                st.sampled_from(
+                    (
+                        {"path": "/a", "args": [], "env": {}},
+                        {"path": "/b", "args": ["x", ""], "env": {"A": "="}, "timeout": 3},
+                    )
+                ),
+                max_size=2,
+            ),
+        ),
+        "apparmor_profile": st.sampled_from(("", "web", "unconfined")),
+        "selinux_label": st.sampled_from(("", "u:r:t:s0:c1,c2")),
+        "mount_label": st.sampled_from(("", "u:r:t")),
+        "personality": st.sampled_from(("linux", "linux32")),
         "stop_timeout": st.floats(0, 99).map(lambda seconds: round(seconds, 3)),
         "stop_signal": st.sampled_from(("SIGTERM", "SIGRTMIN+3")),
         "restart_policy": st.sampled_from(("no", "always")),
@@ -247,12 +297,61 @@ def test_only_what_needs_another_start_makes_another_digest(tmp_path: pathlib.Pa
         {"restart_policy": "always"},
         {"rlimits": {"nofile": "5"}},
         {"labels": {"a": "b"}},
+        {"exec_cpu_affinity": "0"},
+        {"umask": "0022", "personality": "linux"},
     ):
         assert digest(**live) == plain
-    for restart in ({"command": ["other"]}, {"read_only": True}, {"user": "5"}, {"env": {"A": "b"}}):
+    for restart in (
+        {"command": ["other"]}, {"read_only": True}, {"user": "5"}, {"env": {"A": "b"}}, {"umask": "0077"},
+        {"scheduler": {"policy": "batch"}}, {"io_priority": {"class": "idle"}},
+        {"hooks": {"poststop": [{"path": "/a", "args": [], "env": {}}]}},
+    ):  # fmt: skip
         assert digest(**restart) != plain
     assert bundle.names() == ["web"]
     assert (tmp_path / "lib/containers/web").stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize(
+    ("wanted", "seen"),
+    [
+        (
+            {"policy": "SCHED_BATCH", "nice": 7, "flags": ["SCHED_FLAG_RESET_ON_FORK"]},
+            "SCHED_BATCH|SCHED_RESET_ON_FORK",
+        ),
+        ({"policy": "SCHED_IDLE"}, "SCHED_IDLE"),
+    ],
+)
+def test_scheduling_is_set_and_read_as_others_read_it(sleeper: int, wanted: Options, seen: str) -> None:
+    process = {"scheduler": wanted, "ioPriority": {"class": "IOPRIO_CLASS_BE", "priority": 6}}
+    attributes.apply(sleeper, process, further=False)
+    found = attributes.scheduler_of(sleeper)
+    nothing = {"nice": 0, "flags": [], "priority": 0, "runtime": 0, "deadline": 0, "period": 0}
+    assert found == {**nothing, **wanted}
+    assert attributes.io_priority_of(sleeper) == process["ioPriority"]
+    shown = [subprocess.check_output([*words, str(sleeper)], text=True) for words in (["chrt", "-p"], ["ionice", "-p"])]
+    assert f"policy: {seen}\n" in shown[0]
+    assert shown[1] == "best-effort: prio 6\n"
+
+
+def test_the_first_process_has_the_processors_of_its_container(sleeper: int) -> None:
+    """``execCPUAffinity`` is for those that join it, and what they have in the end is ``final`` (config.md)."""
+    every = os.sched_getaffinity(sleeper)
+    both = {"execCPUAffinity": {"initial": str(min(every)), "final": str(max(every))}}
+    attributes.apply(sleeper, both, further=False)
+    attributes.apply(sleeper, {"execCPUAffinity": {"initial": str(min(every))}}, further=True)
+    assert os.sched_getaffinity(sleeper) == every
+    attributes.apply(sleeper, both, further=True)
+    assert os.sched_getaffinity(sleeper) == {max(every)}
+    with pytest.raises(NsfleetError, match="execCPUAffinity: "):
+        attributes.apply(sleeper, {"execCPUAffinity": {"initial": "many"}}, further=True)
+
+
+@pytest.fixture
+def sleeper() -> t.Iterator[int]:
+    """A process that does nothing."""
+    with subprocess.Popen(["sleep", "1000"]) as process:
+        yield process.pid
+        process.kill()
 
 
 def test_a_damaged_bundle_is_an_error_for_people(tmp_path: pathlib.Path, monkeypatch: t.Any) -> None:

@@ -10,6 +10,7 @@ system calls are those of x86-64, from the kernel's table (syscall_64.tbl).
 from __future__ import annotations
 
 import ctypes
+import errno
 import json
 import operator
 import os
@@ -551,15 +552,23 @@ def test_a_file_in_either_format_is_what_the_bundle_gets(tmp_path: pathlib.Path)
 # --- the last program before the payload --------------------------------------------------------------
 
 
-def ends_as(code: t.Callable[[int], seccomp.Program | None], *command: str, no_new_privs: bool = True) -> bytes:
-    """What the program says on its channel, executed with a filter."""
+def ends_as(
+    code: t.Callable[[int], seccomp.Program | None], *command: str, no_new_privs: bool = True, label: str = ""
+) -> bytes:
+    """What the program says on its channel, executed with a filter.
+
+    :param label: file of the process's own to which a number is written.
+    """
     libc = ctypes.CDLL(None, use_errno=True)
     reading, writing = os.pipe()
     os.set_inheritable(writing, True)
-    program = stub.open_stub(writing, (os.getuid(), os.getgid()), code(writing))
+    place = os.open("/proc", os.O_PATH)
+    written = stub.Label(place, label, b"777") if label else None
+    program = stub.open_stub(writing, (os.getuid(), os.getgid()), code(writing), written)
     assert program is not None
 
     def work() -> int:
+        os.dup2(os.open("/proc/self", os.O_PATH), place)
         libc.prctl(38, int(no_new_privs), 0, 0, 0)
         os.execve(program, list(command), {})
 
@@ -568,8 +577,8 @@ def ends_as(code: t.Callable[[int], seccomp.Program | None], *command: str, no_n
         os.close(writing)
         return os.read(reading, 16) + b" %d" % ended
     finally:
-        os.close(program)
-        os.close(reading)
+        for fd in (program, place, reading):
+            os.close(fd)
 
 
 def refusing(names: str, errno: int = 1) -> t.Callable[[int], seccomp.Program]:
@@ -582,7 +591,18 @@ def test_the_filter_decides_of_no_call_of_ours_but_the_last() -> None:
     assert ends_as(ours, "/bin/sh", "/bin/sh", "-c", "exit 7") == b" 7"
 
 
+def test_a_label_is_written_before_the_filter_and_nothing_of_it_is_left() -> None:
+    """A score shows where it went, since few kernels have a security module."""
+    script = """read score </proc/self/oom_score_adj
+                exit $(($(ls -l /proc/self/fd | grep -Ec ' (/proc/[0-9]+|/memfd.*)$') + score % 256))"""
+    for code in (lambda _channel: None, refusing("openat2 fchmod seccomp")):
+        assert ends_as(code, "/bin/sh", "/bin/sh", "-c", script, label="oom_score_adj") == b" %d" % (777 % 256)
+
+
 def test_what_the_last_program_cannot_do_is_told() -> None:
+    for label, error in (("no-such", errno.ENOENT), ("fdinfo", errno.EISDIR), ("setgroups", errno.EINVAL)):
+        told = ends_as(lambda _channel: None, "/bin/sh", "x", label=label)
+        assert told == struct.pack("=I", stub.LABEL << 12 | error) + b" 127", label
     assert ends_as(lambda _channel: None, "/no/such", "x") == struct.pack("=I", stub.EXECUTE << 12 | 2) + b" 127"
     assert ends_as(refusing("execve", 95), "/bin/sh", "x") == struct.pack("=I", stub.EXECUTE << 12 | 95) + b" 127"
     bad = seccomp.Program(b"\xff" * 8, 0)

@@ -42,7 +42,7 @@ from .._runtime.spec import (
     own_tree,
     shared_layers,
 )
-from . import container_live, limits
+from . import container_hooks, container_live, container_process, limits
 from .container_fields import (
     AS_GIVEN,
     ASKED,
@@ -147,8 +147,9 @@ class Container(Passing):
         spec = self._empty_spec()
         for field in FIELDS:
             if field.table is not None and field.type == "dict":
-                given = wanted.get(field.name, {})
-                wanted[field.name] = {each.name: given.get(each.name, each.default) for each in field.table.fields}
+                if field.name in wanted or field.revert is not None:  # of others, nothing is there unless it is given
+                    given = wanted.get(field.name, {})
+                    wanted[field.name] = {each.name: given.get(each.name, each.default) for each in field.table.fields}
             elif field.name not in wanted and field.read is not None:
                 wanted[field.name] = field.read(spec)
         wanted.setdefault("env", {}).setdefault("PATH", PATH)
@@ -241,7 +242,8 @@ class Container(Passing):
         if self.described:
             errors = [
                 *self._check_namespaces(), *self._check_overlay(), *self._check_mappings(), *self._check_mounts(),
-                *self._check_nodes(), *limits.check(self.wanted), *self._check_passing(),
+                *self._check_nodes(), *limits.check(self.wanted), *container_process.check(self.wanted),
+                *self._check_passing(),
             ]  # fmt: skip
             if not (self.wanted["command"] or self._no_image):
                 errors.append(OptionError("command", "expected the program to run and its arguments, as a list"))
@@ -460,6 +462,8 @@ class Container(Passing):
         yield from self._missing_namespaces()
         yield from self._other_owners(steps)
         yield from self._cannot_filter()
+        yield from container_process.obstacles(self.wanted)
+        yield from container_hooks.obstacles(self.wanted)
         yield from self._secret_obstacles()
         group = Group(self._group_name(), self.host)
         yield from self._group_of_others(group)
@@ -515,11 +519,13 @@ class Container(Passing):
         for place, entry in self.wanted["mounts"].items():
             if entry["type"] == "bind" and not os.path.exists(entry["source"]):
                 yield Missing(f"mounts[{place}].source: there is no {entry['source'] or 'source given'}")
-        command = self.wanted["command"][0]
-        if command.startswith("/"):
-            yield from self._missing_command(command)
+        inside = enumerate(self.wanted["hooks"][container_hooks.INSIDE])
+        programs = {f"hooks.{container_hooks.INSIDE}[{index}].path": hook["path"] for index, hook in inside}
+        for option, program in {"command": self.wanted["command"][0], **programs}.items():
+            if program.startswith("/"):
+                yield from self._missing_program(option, program)
 
-    def _missing_command(self, command: str) -> t.Iterator[Exception]:
+    def _missing_program(self, option: str, command: str) -> t.Iterator[Exception]:
         from .._kernel.overlay import Layers
 
         where = self.wanted["image"] or self.wanted["rootfs"]
@@ -529,12 +535,12 @@ class Container(Passing):
             try:
                 found = root.open(command, os.O_PATH)
             except OSError:
-                yield OptionError("command", f"there is no {command} in the root file system {where}")
+                yield OptionError(option, f"there is no {command} in the root file system {where}")
                 return
             mode = os.fstat(found).st_mode
             os.close(found)
             if not (stat.S_ISREG(mode) and mode & 0o111):
-                yield OptionError("command", f"{command} is no program in the root file system {where}")
+                yield OptionError(option, f"{command} is no program in the root file system {where}")
 
     def _cannot_filter(self) -> t.Iterator[Exception]:
         """A profile that cannot be had, or a host that cannot use one."""

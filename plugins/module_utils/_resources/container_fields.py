@@ -28,9 +28,10 @@ from .._runtime.spec import (
     SECRETS,
     SECRETS_INSIDE,
     Spec,
-    annotate,
-    annotation,
 )
+from .container_hooks import HOOKS
+from .container_places import at, find, noted
+from .container_process import PROCESS
 
 #: Devices that a container may use: making any, using those that every container has.
 DEVICES: t.Final = (
@@ -226,52 +227,6 @@ def _words(values: t.Mapping[str, t.Any]) -> State:
 
 
 # --- in the bundle -----------------------------------------------------------
-
-
-def _find(spec: Spec, path: str) -> t.Any:
-    value: t.Any = spec
-    for part in path.split("."):
-        value = value.get(part) if isinstance(value, dict) else None
-    return value
-
-
-def _put(spec: Spec, path: str, value: t.Any) -> None:
-    *folders, last = path.split(".")
-    for part in folders:
-        spec = spec.setdefault(part, {})
-    spec[last] = value
-
-
-def _at(name: str, kind: str, path: str, default: t.Any, effect: str = RESTART, **words: t.Any) -> Field:
-    """A field that is one value of the description."""
-
-    def read(spec: Spec) -> t.Any:
-        value = _find(spec, path)
-        return default if value is None else value
-
-    def write(spec: Spec, value: t.Any) -> None:
-        _put(spec, path, value)
-
-    return Field(name, kind, effect=effect, revert=default, read=read, write=write, **words)
-
-
-def _noted(name: str, kind: str, default: t.Any, effect: str = RESTART, **words: t.Any) -> Field:
-    """A field for which the runtime-spec has no place: an annotation of ours."""
-    note = name.replace("_", "-")
-
-    def read(spec: Spec) -> t.Any:
-        text = annotation(spec, note)
-        if not text:
-            return default
-        return {"bool": lambda: text == "true", "int": lambda: int(text), "float": lambda: float(text)}.get(
-            kind, lambda: text.split(",") if kind == "list" else text
-        )()
-
-    def write(spec: Spec, value: t.Any) -> None:
-        text = ",".join(value) if kind == "list" else str(value).lower() if kind == "bool" else str(value)
-        annotate(spec, note, "" if value == default else text)
-
-    return Field(name, kind, effect=effect, revert=default, read=read, write=write, **words)
 
 
 def _read_environment(spec: Spec) -> State:
@@ -554,29 +509,29 @@ _OFFSETS_TABLE = Table(
 )
 
 FIELDS: t.Final = (
-    _noted("image", "str", "", "live", canonical=_image),
+    noted("image", "str", "", "live", canonical=_image),
     # The name of an image can come to lead to another one.
-    _noted("image_digest", "str", "", RECREATE, option=False),
-    _at("rootfs", "path", "root.path", "/", RECREATE, canonical=absolute_path),
-    _noted("overlay", "str", "none", RECREATE, choices=("none", "disk", "tmpfs", "copy")),
-    _noted("idmap", "bool", False),
-    _at("read_only", "bool", "root.readonly", False),
-    _at("command", "list", "process.args", [], elements="str", canonical=command_words),
+    noted("image_digest", "str", "", RECREATE, option=False),
+    at("rootfs", "path", "root.path", "/", RECREATE, canonical=absolute_path),
+    noted("overlay", "str", "none", RECREATE, choices=("none", "disk", "tmpfs", "copy")),
+    noted("idmap", "bool", False),
+    at("read_only", "bool", "root.readonly", False),
+    at("command", "list", "process.args", [], elements="str", canonical=command_words),
     Field(
         "env", "dict", canonical=environment, effect=RESTART, revert=None,
         read=_read_environment, write=_write_environment,
     ),
-    _at("cwd", "path", "process.cwd", "/", canonical=absolute_path),
-    _noted("user", "str", "0", canonical=_user),
-    _noted("groups", "list", [], elements="str", canonical=_users),
-    _at("hostname", "str", "hostname", "", "live", canonical=_host_name),
-    _at("domainname", "str", "domainname", "", "live", canonical=_domain_name),
+    at("cwd", "path", "process.cwd", "/", canonical=absolute_path),
+    noted("user", "str", "0", canonical=_user),
+    noted("groups", "list", [], elements="str", canonical=_users),
+    at("hostname", "str", "hostname", "", "live", canonical=_host_name),
+    at("domainname", "str", "domainname", "", "live", canonical=_domain_name),
     Field(
         "namespaces", "dict", table=_NAMESPACE_TABLE, effect=RESTART, read=_read_namespaces, write=_write_namespaces
     ),
     _mappings("uid_mappings"),
     _mappings("gid_mappings"),
-    _noted("subordinate_ids", "int", 0, "live", canonical=between(0, 2**32 - 2)),
+    noted("subordinate_ids", "int", 0, "live", canonical=between(0, 2**32 - 2)),
     Field("time_offsets", "dict", table=_OFFSETS_TABLE, effect=RESTART, read=_read_offsets, write=_write_offsets),
     Field(
         "mounts", "list", elements="dict", table=_MOUNT_TABLE, key="destination", effect=RESTART,
@@ -588,7 +543,7 @@ FIELDS: t.Final = (
     Field(
         "secrets_source", option=False, effect=RESTART, read=_read_source_of_secrets, write=_write_source_of_secrets,
     ),
-    _at("rootfs_propagation", "str", "linux.rootfsPropagation", "rslave", choices=tuple(PROPAGATIONS)),
+    at("rootfs_propagation", "str", "linux.rootfsPropagation", "rslave", choices=tuple(PROPAGATIONS)),
     Field(
         "device_nodes", "list", elements="dict", table=_NODE_TABLE, key="path", effect=RESTART,
         read=_read_nodes, write=_write_nodes,
@@ -599,26 +554,28 @@ FIELDS: t.Final = (
     ),
     Field(
         "cap_ambient", "list", elements="str", canonical=capability_names, effect=RESTART, revert=[],
-        read=lambda spec: sorted(_find(spec, "process.capabilities.ambient") or ()), write=_write_ambient,
+        read=lambda spec: sorted(find(spec, "process.capabilities.ambient") or ()), write=_write_ambient,
     ),
-    _at("no_new_privs", "bool", "process.noNewPrivileges", True),
-    _noted("seccomp", "str", DEFAULT_PROFILE, canonical=_profile),
+    at("no_new_privs", "bool", "process.noNewPrivileges", True),
+    noted("seccomp", "str", DEFAULT_PROFILE, canonical=_profile),
     # What it comes to: a digest of ``linux.seccomp``, which is too long to be shown.
     Field(
-        "seccomp_profile", option=False, effect=RESTART, read=lambda spec: profile_digest(_find(spec, "linux.seccomp")),
+        "seccomp_profile", option=False, effect=RESTART, read=lambda spec: profile_digest(find(spec, "linux.seccomp")),
     ),
-    _at("masked_paths", "list", "linux.maskedPaths", list(MASKED_PATHS), elements="str", canonical=_paths),
-    _at("readonly_paths", "list", "linux.readonlyPaths", list(READONLY_PATHS), elements="str", canonical=_paths),
+    at("masked_paths", "list", "linux.maskedPaths", list(MASKED_PATHS), elements="str", canonical=_paths),
+    at("readonly_paths", "list", "linux.readonlyPaths", list(READONLY_PATHS), elements="str", canonical=_paths),
     Field("rlimits", "dict", canonical=_rlimits, revert=None, read=_read_rlimits, write=_write_rlimits),
     Field("sysctls", "dict", canonical=_sysctls, revert=None, read=_read_sysctls, write=_write_sysctls),
     Field(
         "oom_score_adj", "int", canonical=between(-1000, 1000), revert=None, read=_read_score, write=_write_score
     ),
-    _noted("cgroup_parent", "str", "containers", canonical=cgroup_name),
-    _noted("restart_policy", "str", "no", "live", choices=("no", "on-failure", "always")),
-    _noted("restart_max", "int", 0, "live", canonical=between(0, 1_000_000)),
-    _noted("stop_signal", "str", "SIGTERM", "live", canonical=_signal),
-    _noted("stop_timeout", "float", 10.0, "live", canonical=_seconds),
+    *PROCESS,
+    HOOKS,
+    noted("cgroup_parent", "str", "containers", canonical=cgroup_name),
+    noted("restart_policy", "str", "no", "live", choices=("no", "on-failure", "always")),
+    noted("restart_max", "int", 0, "live", canonical=between(0, 1_000_000)),
+    noted("stop_signal", "str", "SIGTERM", "live", canonical=_signal),
+    noted("stop_timeout", "float", 10.0, "live", canonical=_seconds),
     Field("labels", "dict", canonical=_words, revert=None, read=_read_labels, write=_write_labels),
 )  # fmt: skip
 

@@ -23,7 +23,7 @@ from .._model.field import State, Table
 from .._model.resource import Change, flatten
 from .._runtime import groups
 from .._runtime.spec import NAMESPACE_KINDS, SECRETS, SECRETS_INSIDE, Spec, annotate, annotation
-from . import limits
+from . import container_process, limits
 from .container_fields import NAMESPACES, UNCONFINED
 
 if t.TYPE_CHECKING:
@@ -53,6 +53,7 @@ def correct(state: State, pid: int, spec: Spec) -> None:
         _correct_mounts(state, pid)
     _correct_sysctls(state, pid)
     _correct_process(state, pid)
+    container_process.correct(state, pid)
 
 
 def _correct_namespaces(state: State, pid: int, spec: Spec) -> None:

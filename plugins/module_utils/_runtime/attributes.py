@@ -5,7 +5,7 @@
 """What of ``process`` of the runtime-spec is set from outside, by a process with all rights, before the payload runs.
 
 Resource limits, OOM score, scheduling, I/O priority, affinity: prlimit(2), proc(5), sched_setattr(2), ioprio_set(2),
-sched_setaffinity(2).
+sched_setaffinity(2). What a process has of the second half of them can be read again in the words of the runtime-spec.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ POLICIES: t.Final = {
     "SCHED_OTHER": 0, "SCHED_FIFO": 1, "SCHED_RR": 2, "SCHED_BATCH": 3, "SCHED_ISO": 4, "SCHED_IDLE": 5,
     "SCHED_DEADLINE": 6,
 }  # fmt: skip
+_REALTIME: t.Final = ("SCHED_FIFO", "SCHED_RR")
 SCHEDULER_FLAGS: t.Final = {
     "SCHED_FLAG_RESET_ON_FORK": 0x01, "SCHED_FLAG_RECLAIM": 0x02, "SCHED_FLAG_DL_OVERRUN": 0x04,
     "SCHED_FLAG_KEEP_POLICY": 0x08, "SCHED_FLAG_KEEP_PARAMS": 0x10, "SCHED_FLAG_UTIL_CLAMP_MIN": 0x20,
@@ -30,16 +31,22 @@ SCHEDULER_FLAGS: t.Final = {
 }  # fmt: skip
 IO_CLASSES: t.Final = {"IOPRIO_CLASS_RT": 1, "IOPRIO_CLASS_BE": 2, "IOPRIO_CLASS_IDLE": 3}
 _IO_CLASS_SHIFT, _OF_PROCESS = 13, 1
+_OF_FURTHER = "execCPUAffinity"
 
 
-def apply(pid: int, process: t.Mapping[str, t.Any]) -> None:
+#: ``struct sched_attr`` of sched_setattr(2): size, policy, flags, nice, priority, runtime, deadline, period.
+_ATTRIBUTES: t.Final = struct.Struct("=IIQiI3Q")
+
+
+def apply(pid: int, process: t.Mapping[str, t.Any], further: bool) -> None:
     """Give a process that waits what ``process`` asks for.
 
+    :param further: whether it joins a container: ``execCPUAffinity`` is not for the first process (config.md).
     :raises NsfleetError: the kernel refused; the message names the field.
     """
     for field, setter in _SETTERS.items():
         value = process.get(field)
-        if value is None:
+        if value is None or (field == _OF_FURTHER and not further):
             continue
         try:
             setter(pid, value)
@@ -71,8 +78,34 @@ def _set_scheduler(pid: int, wanted: t.Mapping[str, t.Any]) -> None:
     flags = sum(SCHEDULER_FLAGS[word] for word in wanted.get("flags") or ())
     nanoseconds = (wanted.get(word) or 0 for word in ("runtime", "deadline", "period"))
     policy, nice, priority = POLICIES[wanted["policy"]], wanted.get("nice") or 0, wanted.get("priority") or 0
-    attributes = struct.pack("=IIQiI3Q", 48, policy, flags, nice, priority, *nanoseconds)
-    syscall(number("sched_setattr"), pid, attributes, 0)
+    attributes = _ATTRIBUTES.pack(_ATTRIBUTES.size, policy, flags, nice, priority, *nanoseconds)
+    try:
+        syscall(number("sched_setattr"), pid, attributes, 0)
+    except PermissionError as error:
+        if wanted["policy"] not in _REALTIME:
+            raise
+        words = "where CONFIG_RT_GROUP_SCHED is, the control group needs realtime of its own (cpu.realtimeRuntime)"
+        raise OSError(error.errno, f"{error.strerror}; {words}") from error
+
+
+def scheduler_of(pid: int) -> dict[str, t.Any]:
+    """How a process is scheduled, as ``process.scheduler`` says it (sched_getattr(2)).
+
+    What its policy makes nothing of is 0: how nice it was before, and a slice that Linux 6.12 tells where a runtime is.
+    """
+    import ctypes  # few containers are asked
+
+    buffer = ctypes.create_string_buffer(_ATTRIBUTES.size)
+    syscall(number("sched_getattr"), pid, buffer, _ATTRIBUTES.size, 0)
+    _size, policy, flags, nice, priority, *nanoseconds = _ATTRIBUTES.unpack(buffer.raw)
+    name = next(name for name, value in POLICIES.items() if value == policy)
+    return {
+        "policy": name,
+        "flags": [name for name, bit in SCHEDULER_FLAGS.items() if flags & bit],
+        "nice": nice if name in ("SCHED_OTHER", "SCHED_BATCH") else 0,
+        "priority": priority,
+        **dict(zip(("runtime", "deadline", "period"), nanoseconds if name == "SCHED_DEADLINE" else (0, 0, 0))),
+    }
 
 
 def _set_io_priority(pid: int, wanted: t.Mapping[str, t.Any]) -> None:
@@ -80,11 +113,21 @@ def _set_io_priority(pid: int, wanted: t.Mapping[str, t.Any]) -> None:
     syscall(number("ioprio_set"), _OF_PROCESS, pid, value)
 
 
+def io_priority_of(pid: int) -> dict[str, t.Any]:
+    """With which priority a process reads and writes disks, as ``process.ioPriority`` says it (ioprio_get(2)).
+
+    :returns: an empty class: none was set, and the kernel makes one of how nice the process is.
+    """
+    value = syscall(number("ioprio_get"), _OF_PROCESS, pid)
+    found, priority = value >> _IO_CLASS_SHIFT, value & (1 << _IO_CLASS_SHIFT) - 1
+    return {"class": next((name for name, each in IO_CLASSES.items() if each == found), ""), "priority": priority}
+
+
 def _set_affinity(pid: int, wanted: t.Mapping[str, str]) -> None:
-    """The final one, which the payload has; the initial one is for the time before, and a part of it at most."""
-    words = wanted.get("final") or wanted.get("initial")
-    if words:
-        os.sched_setaffinity(pid, processors(words))
+    """The final one. The initial one is for the time before the process is in its control group: there is none."""
+    numbers = [processors(wanted[word]) for word in ("initial", "final") if wanted.get(word)]
+    if wanted.get("final"):
+        os.sched_setaffinity(pid, numbers[-1])
 
 
 def processors(words: str) -> set[int]:
@@ -104,5 +147,5 @@ _SETTERS: t.Final[t.Mapping[str, t.Callable[[int, t.Any], None]]] = {
     "oomScoreAdj": _set_oom_score,
     "scheduler": _set_scheduler,
     "ioPriority": _set_io_priority,
-    "execCPUAffinity": _set_affinity,
+    _OF_FURTHER: _set_affinity,
 }

@@ -108,7 +108,8 @@ class Birth(abc.ABC):
     def _opened(self) -> set[int | None]:
         """Descriptors that were opened for the new process."""
         joined = self.joined.values()
-        return {*joined, self.setup.stub, self.setup.chroot, self.user_namespace, self.birthplace, *self.setup.doors}
+        others = self.setup.stub, self.setup.chroot, self.setup.label_place, self.user_namespace, self.birthplace
+        return {*joined, *others, *self.setup.doors}
 
     def _open_group(self) -> None:
         """Open the ways by which the new process enters the group itself: that one waits for nobody (:data:`ITSELF`).
@@ -130,7 +131,7 @@ class Birth(abc.ABC):
         for fd in self._opened() - {None}:
             os.close(t.cast("int", fd))
         self.joined.clear()
-        self.setup.stub = self.setup.chroot = self.user_namespace = self.birthplace = None
+        self.setup.stub = self.setup.chroot = self.setup.label_place = self.user_namespace = self.birthplace = None
         self.setup.doors = ()
 
     def _join(self, kinds: t.Iterable[str]) -> None:
@@ -167,7 +168,14 @@ class Birth(abc.ABC):
         for fd in self.setup.standard:
             _hand_over(fd, owner[0])
         os.set_inheritable(tell, True)
-        self._share_filter(stub.open_stub(tell, owner, self.filter if self._filters_last else None))
+        self._share_filter(stub.open_stub(tell, owner, self.filter if self._filters_last else None, self._label()))
+
+    def _label(self) -> stub.Label | None:
+        """What the last program writes; the number of its descriptor has to be known now."""
+        if not self.setup.label:
+            return None
+        self.setup.label_place = os.open("/proc", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        return stub.Label(self.setup.label_place, self.setup.label_file, self.setup.label)
 
     @property
     def _filters_last(self) -> bool:
@@ -246,7 +254,7 @@ class Birth(abc.ABC):
             return self._go_on(pid, listen, say)
         if told == init.ENTERED:
             self._entered = True
-            attributes.apply(pid, self.process)
+            attributes.apply(pid, self.process, self.FURTHER)
             return self._go_on(pid, listen, say)
         return told
 
@@ -287,6 +295,7 @@ class Birth(abc.ABC):
             os._exit(0)
 
     STEPS: t.ClassVar[init.Steps] = ()
+    FURTHER: t.ClassVar[bool]  #: whether it joins a container that there is
     _doing = "start"
 
     def _enter_user(self) -> None:
@@ -317,6 +326,7 @@ def not_executed(told: bytes, arguments: t.Sequence[str]) -> str:
     words = {
         stub.EXECUTE: f"command: {arguments[0]!r} cannot be executed",
         stub.FILTER: "linux.seccomp: the filter cannot be loaded",
+        stub.LABEL: "security label: the kernel refuses it",
         stub.CLOSE: "linux.seccomp: the profile forbids what every start does (fcntl), and no_new_privs is off",
     }
     return f"{words[what]}: {os.strerror(error)}"

@@ -17,6 +17,8 @@ import signal
 import time
 import typing as t
 
+from .._model.errors import NsfleetError
+
 #: Bytes of a hook's output that an error message may carry.
 _SAID = 2000
 
@@ -34,6 +36,37 @@ def run(hooks: t.Iterable[t.Mapping[str, t.Any]], state: bytes) -> None:
     """
     for hook in hooks:
         _run(hook, state)
+
+
+def run_point(spec: t.Mapping[str, t.Any], point: str, state: bytes) -> None:
+    """Run the hooks that a description has for a point of the container's life.
+
+    :param point: as the description says it, such as ``poststart``.
+    :raises NsfleetError: one failed; the others were not run.
+    """
+    try:
+        run(of(spec, point), state)
+    except Failed as error:
+        raise NsfleetError(f"hooks.{point}: {error}") from error
+
+
+def run_last(hooks: t.Iterable[t.Mapping[str, t.Any]], state: bytes) -> list[str]:
+    """Run ``poststop`` hooks: the container is gone, so one that fails keeps no other from running.
+
+    :returns: what failed.
+    """
+    failures = []
+    for hook in hooks:
+        try:
+            run([hook], state)
+        except Failed as error:
+            failures.append(f"hooks.poststop: {error}")
+    return failures
+
+
+def of(spec: t.Mapping[str, t.Any], point: str) -> t.Sequence[t.Mapping[str, t.Any]]:
+    """The hooks that a description has for a point."""
+    return (spec.get("hooks") or {}).get(point) or ()
 
 
 def _run(hook: t.Mapping[str, t.Any], state: bytes) -> None:

@@ -69,8 +69,8 @@ class Setup:
         self.keyring: str | None = ""  #: name of its session keyring; empty: a new one; ``None``: the caller's
         self.personality = -1
         self.label: bytes = b""  #: for the security module, at the execution of the payload
-        self.label_file: tuple[str, ...] = ()  #: where it is written, below ``/proc/self``
-        self.label_descriptor = -1
+        self.label_file = ""  #: where it is written, below ``/proc/self``
+        self.label_place: int | None = None  #: descriptor that becomes the process's directory in a ``/proc``
         self.hooks_inside: t.Sequence[t.Mapping[str, t.Any]] = ()  #: createContainer
         self.hooks_at_start: t.Sequence[t.Mapping[str, t.Any]] = ()  #: startContainer
         self.state = Told(b"", b"")  #: of the container, as hooks are told it
@@ -318,17 +318,24 @@ def _enter_directory(setup: Setup) -> None:
 
 
 def _open_label(setup: Setup) -> None:
-    """The file for the label, in a ``/proc`` of our own: the container's may be anything (CVE-2019-16884)."""
-    if setup.label:
+    """The process's directory in a ``/proc`` of our own: the container's may be anything (CVE-2019-16884)."""
+    if setup.label_place is not None:
         proc = mount_api.new_filesystem("proc", ())
-        pid = os.readlink("self", dir_fd=proc)
-        setup.label_descriptor = path.open_in(proc, os.path.join(pid, *setup.label_file), os.O_WRONLY, follow=False)
+        here = path.open_in(proc, os.readlink("self", dir_fd=proc), os.O_PATH | os.O_DIRECTORY, follow=False)
+        os.dup2(here, setup.label_place, inheritable=setup.stub is not None)
+        os.close(here)
         os.close(proc)
 
 
+def _ask_for_label(setup: Setup) -> None:
+    """What the last program does, where there is one."""
+    if setup.label_place is not None and setup.stub is None:
+        fd = path.open_in(setup.label_place, setup.label_file, os.O_WRONLY, follow=False)
+        os.write(fd, setup.label)
+        os.close(fd)
+
+
 def _finish(setup: Setup) -> None:
-    if setup.label_descriptor >= 0:
-        os.write(setup.label_descriptor, setup.label)
     if setup.personality >= 0:
         call("personality", setup.personality)
     if setup.no_new_privileges:
@@ -367,6 +374,7 @@ _IN_ITS_GROUP: t.Final = (
 _AS_WHOM: t.Final = (
     Step("user and capabilities", _become_user),
     Step("cwd", _enter_directory),
+    Step("security label", _ask_for_label),
     Step("no_new_privs", _finish),
     Step("command", _find_command),
     Step("seccomp", _filter_before_gate),

@@ -43,6 +43,7 @@ class Join(Birth):
     """
 
     STEPS = init.FURTHER
+    FURTHER = True
 
     def __init__(
         self,

@@ -59,6 +59,7 @@ class Launch(Birth):
     """
 
     STEPS = init.FIRST
+    FURTHER = False
 
     def __init__(
         self,
@@ -72,7 +73,6 @@ class Launch(Birth):
         self.place = place
         self.spec = place.spec
         self.linux: dict[str, t.Any] = self.spec.get("linux") or {}
-        self.hooks: dict[str, t.Any] = self.spec.get("hooks") or {}
         self.mappings = self.linux.get("uidMappings") or (), self.linux.get("gidMappings") or ()
         self.new: set[str] = set()  #: kinds of namespaces to be made
         self.network: network.Devices | None = None
@@ -125,7 +125,11 @@ class Launch(Birth):
         setup = self.setup
         setup.read_only = bool(self.spec["root"].get("readonly"))
         shown = None if "cgroup" in self.new or "cgroup" in self.joined else self.group
-        label = payload.mount_label(self.linux)
+        label = ""
+        if self.linux.get("mountLabel"):
+            from . import labels
+
+            label = labels.mount_label(self.linux)
         for entry in self.spec.get("mounts") or ():
             setup.mounts.append(prepare_mount(entry, self.place.directory, shown, label))
             setup.mounts[-1].prepare(self.user_namespace)
@@ -152,8 +156,8 @@ class Launch(Birth):
         setup.sysctls = {parameter_path(name): value for name, value in sysctls.items()}
         if "uts" in self.new:
             setup.hostname, setup.domainname = self.spec.get("hostname", ""), self.spec.get("domainname", "")
-        setup.hooks_inside = self.hooks.get("createContainer") or ()
-        setup.hooks_at_start = self.hooks.get("startContainer") or ()
+        setup.hooks_inside = hooks.of(self.spec, "createContainer")
+        setup.hooks_at_start = hooks.of(self.spec, "startContainer")
         payload.prepare(setup, self.process, self.linux)
         self.filter = seccomp.prepare(self.linux.get("seccomp"))
         self._look_up_user()
@@ -190,10 +194,7 @@ class Launch(Birth):
     def _run_hooks(self, pid: int) -> None:
         """Namespaces are there, and all mounts, but the root is not changed yet."""
         for point in ("prestart", "createRuntime"):
-            try:
-                hooks.run(self.hooks.get(point) or (), self._told(pid))
-            except hooks.Failed as error:
-                raise NsfleetError(f"hooks.{point}: {error}") from error
+            hooks.run_point(self.spec, point, self._told(pid))
 
     # --- the intermediate process --------------------------------------------------
 

@@ -34,6 +34,7 @@ def start(bundle: Bundle, host: Host | None = None) -> None:
     """
     from . import monitor
 
+    _run_last_hooks(state.take_hooks(bundle.name))  # of a life whose end nobody saw
     state.allow_to_run(bundle.name)
     monitor.launch(bundle, host)
 
@@ -57,6 +58,9 @@ def stop(bundle: Bundle, timeout: float | None = None) -> None:
 def _stop(bundle: Bundle, timeout: float | None, end: int) -> None:
     known = state.load(bundle.name)
     state.ask_to_stop(bundle.name)
+    owed = state.take_hooks(bundle.name)
+    if owed is None and (bundle.spec.get("hooks") or {}).get("poststop"):
+        end = signal.SIGTERM  # the monitor may be about to run them
     if known.running:
         number = signal_number(annotation(bundle.spec, "stop-signal") or "SIGTERM")
         seconds = float(annotation(bundle.spec, "stop-timeout") or 10) if timeout is None else timeout
@@ -67,6 +71,14 @@ def _stop(bundle: Bundle, timeout: float | None, end: int) -> None:
                 raise NsfleetError(f"container {bundle.name}: process {known.first.pid} cannot be killed")
     _end_monitor(known, end)
     groups.remove(bundle.spec)
+    _run_last_hooks(owed)
+
+
+def _run_last_hooks(note: str | None) -> None:
+    if note is not None:
+        from . import points  # few containers have any
+
+        points.run_taken(note)
 
 
 def _end_monitor(known: state.State, end: int) -> None:

@@ -173,16 +173,43 @@ def _start(bundle: Bundle, restarts: int, host: Host | None = None) -> None:
     me = state.Process.of(os.getpid())
     known = state.State(monitor=me, boot=process.boot_id(), since=state.now(), restarts=restarts)
     state.save(bundle.name, known)
+    _owe_last_hooks(bundle)
     try:
         pid = Launch(bundle, groups.make(bundle.spec, host), (None, output, output), _state(bundle)).start()
+        first = state.Process.of(pid)
+        state.save(bundle.name, known._replace(first=first, digest=bundle.digest, since=state.now()))
+        _run_hooks_after_start(bundle, pid)
     except (NsfleetError, OSError) as error:
         groups.remove(bundle.spec)
+        _run_last_hooks(bundle.name)
         state.save(bundle.name, known._replace(error=str(error)))
         raise
     finally:
         os.close(output)
-    first = state.Process.of(pid)
-    state.save(bundle.name, known._replace(first=first, digest=bundle.digest, since=state.now()))
+
+
+# --- hooks, which few containers have ------------------------------------------
+
+
+def _owe_last_hooks(bundle: Bundle) -> None:
+    if bundle.spec.get("hooks"):
+        from . import points
+
+        points.owe_last(bundle)
+
+
+def _run_hooks_after_start(bundle: Bundle, pid: int) -> None:
+    if bundle.spec.get("hooks"):
+        from . import points
+
+        points.after_start(bundle, pid)
+
+
+def _run_last_hooks(name: str) -> None:
+    if state.owes_hooks(name):
+        from . import points
+
+        points.run_last(name)
 
 
 # --- the small process that stays --------------------------------------------
@@ -230,6 +257,7 @@ def _record_end(name: str, code: int | None) -> state.State | None:
     shell_code = None if code is None else code if code >= 0 else 128 - code
     ended = known._replace(first=state.Process(0, 0), since=state.now(), exit_code=shell_code)
     state.save(name, ended)
+    _run_last_hooks(name)
     return known._replace(exit_code=shell_code)
 
 

@@ -123,11 +123,14 @@ def run_container(bundle: Container, exchange: Exchange, timeout: float | None) 
     :raises NsfleetError: it could not be started, or not be killed.
     :raises OSError: this host cannot.
     """
-    from .launch import Launch  # which joining a container does not need
+    from . import points  # which joining a container does not need
+    from .launch import Launch
 
+    points.owe_last(bundle)  # whoever removes the container runs them
     group = groups.make(bundle.spec)
     state = told(bundle.spec, bundle.name, bundle.directory, "creating")
     pid = Launch(bundle, group, exchange.standard, state).start()
+    points.after_start(bundle, pid)
     exchange.begin()
     return _accompany(pid, group, exchange, timeout)
 

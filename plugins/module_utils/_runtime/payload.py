@@ -6,17 +6,13 @@
 
 from __future__ import annotations
 
-import os
 import typing as t
 
 from .._kernel import capability
-from .._model.errors import NsfleetError
 from .init import Setup
 from .spec import CAPABILITY_SETS
 
 _DOMAINS: t.Final = {"LINUX": 0x0000, "LINUX32": 0x0008}
-_APPARMOR_ENABLED = "/sys/module/apparmor/parameters/enabled"
-_SELINUX = "/sys/fs/selinux"
 
 
 def prepare(setup: Setup, process: t.Mapping[str, t.Any], linux: t.Mapping[str, t.Any]) -> None:
@@ -38,34 +34,7 @@ def prepare(setup: Setup, process: t.Mapping[str, t.Any], linux: t.Mapping[str, 
     setup.capabilities = {kind: capability.mask(wanted.get(kind) or ()) for kind in CAPABILITY_SETS}
     domain = (linux.get("personality") or {}).get("domain")
     setup.personality = _DOMAINS[domain] if domain else -1
-    _prepare_label(setup, process)
+    if process.get("apparmorProfile") or process.get("selinuxLabel"):
+        from . import labels
 
-
-def _prepare_label(setup: Setup, process: t.Mapping[str, t.Any]) -> None:
-    """The label that a security module gives to the next program; one module at most is asked.
-
-    :raises NsfleetError: the kernel does not have the module: a container is not started without what protects it.
-    """
-    profile, label = process.get("apparmorProfile"), process.get("selinuxLabel")
-    if profile and profile != "unconfined":
-        if not os.path.exists(_APPARMOR_ENABLED):
-            raise NsfleetError(f"process.apparmorProfile: {profile}: AppArmor is not enabled on this host")
-        setup.label = f"exec {profile}".encode()
-        own = os.path.exists("/proc/self/attr/apparmor/exec")
-        setup.label_file = ("attr", "apparmor", "exec") if own else ("attr", "exec")
-    if label:
-        if not _has_selinux():
-            raise NsfleetError(f"process.selinuxLabel: {label}: SELinux is not enabled on this host")
-        setup.label, setup.label_file = label.encode(), ("attr", "exec")
-
-
-def mount_label(linux: t.Mapping[str, t.Any]) -> str:
-    """The SELinux label of file systems that are made for a container.
-
-    :returns: empty without SELinux: nobody asks for labels there, so that one is missing opens nothing.
-    """
-    return (linux.get("mountLabel") or "") if _has_selinux() else ""
-
-
-def _has_selinux() -> bool:
-    return os.path.isdir(os.path.join(_SELINUX, "class"))
+        labels.prepare(setup, process)

@@ -61,13 +61,17 @@ class Rehearsal(Launch):
     """A start after which the new process stands before the first instruction of its payload."""
 
     def _prepare(self) -> None:
-        """What others would notice is left out: values of namespaces that they are in, system calls told to them."""
+        """What others would notice is left out: hooks, values of namespaces that they are in, calls told to them."""
         super()._prepare()
+        self.setup.hooks_inside = self.setup.hooks_at_start = ()
         for name in self.linux.get("sysctl") or ():
             if namespace_of(name) in self.joined:
                 del self.setup.sysctls[parameter_path(name)]
         if self.filter is not None and self.filter.listener:
             self.filter = None
+
+    def _run_hooks(self, pid: int) -> None:
+        """See :meth:`_prepare`."""
 
     def _overlay(self, trees: t.Sequence[int], where: str) -> int:
         """What it writes, such as the places of mounts, goes to memory."""

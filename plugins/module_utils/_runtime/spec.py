@@ -70,9 +70,8 @@ FIXED_NOTES: t.Final = ("overlay", "layer", "owned", "below", "idmap", "user", "
 def fixed(spec: Spec) -> Spec:
     """What of a description is fixed while the container runs; all else is changed under it, or read when needed."""
     left = {name: value for name, value in spec.items() if name not in ("hostname", "domainname", "annotations")}
-    left["process"] = {
-        name: value for name, value in spec.get("process", {}).items() if name not in ("rlimits", "oomScoreAdj")
-    }
+    live = ("rlimits", "oomScoreAdj", "execCPUAffinity")
+    left["process"] = {name: value for name, value in spec.get("process", {}).items() if name not in live}
     left["linux"] = {name: value for name, value in spec["linux"].items() if name not in ("sysctl", "resources")}
     notes = spec.get("annotations", {})
     left["annotations"] = {name: notes.get(ANNOTATION + name) for name in FIXED_NOTES}

@@ -81,7 +81,7 @@ def save(name: str, state: State) -> None:
 
 def forget(name: str) -> None:
     """Remove all that is known."""
-    for what in ("json", "stop"):
+    for what in ("json", "stop", "poststop"):
         files.remove(_path(name, what))
     files.remove_empty(DIRECTORY, os.path.dirname(DIRECTORY))
 
@@ -99,6 +99,25 @@ def allow_to_run(name: str) -> None:
 def asked_to_stop(name: str) -> bool:
     """Whether the note is there."""
     return os.path.exists(_path(name, "stop"))
+
+
+def owe_hooks(name: str, text: str) -> None:
+    """Leave what is to be run when the container has ended.
+
+    :param text: whatever :func:`take_hooks` is to give to whoever runs it.
+    """
+    files.write_with_directory(_path(name, "poststop"), text)
+
+
+def owes_hooks(name: str) -> bool:
+    """Whether something is to be run."""
+    return os.path.exists(_path(name, "poststop"))
+
+
+def take_hooks(name: str) -> str | None:
+    """Take it away, to run it; ``None``: there is nothing, or somebody else has taken it."""
+    text = files.read_text(_path(name, "poststop"))
+    return text if text is not None and files.remove(_path(name, "poststop")) else None
 
 
 def now() -> float:

@@ -9,10 +9,11 @@ payload ``#!/proc/self/exe`` would be the host's Python again, inside the contai
 writing (CVE-2019-5736). So Python executes this program, and this program executes the payload: whatever
 ``/proc/self/exe`` means at that moment, it is 300 bytes that nobody can change, and that cannot be executed twice.
 
-It takes the right to be executed from itself, marks its two descriptors to be closed on exec, loads the filter of
-system calls if there is one, and executes ``argv[0]`` with the rest as its arguments. What fails goes to the channel:
-the error number, and what it was in the bits above. Since the filter is loaded here, it decides of no call of ours
-but the last.
+It takes the right to be executed from itself, marks its descriptors to be closed on exec, asks for the label of a
+security module if there is one, loads the filter of system calls if there is one, and executes ``argv[0]`` with the
+rest as its arguments. What fails goes to the channel: the error number, and what it was in the bits above. Since the
+filter is loaded here, it decides of no call of ours but the last. Since the label is asked for here, it is the payload
+that gets it: not this program, which no policy knows, and which a profile need not let execute anything.
 """
 
 from __future__ import annotations
@@ -34,16 +35,25 @@ _ADDRESS = 0x400000
 _HEADERS = 64 + 56
 
 #: What failed, as the program reports it above the bits of the error number.
-EXECUTE, FILTER, CLOSE = 0, 1, 2
+EXECUTE, FILTER, CLOSE, LABEL = 0, 1, 2, 3
 ERROR_BITS: t.Final = 12
 
 
-def open_stub(channel: int, owner: tuple[int, int], program: Program | None) -> int | None:
+class Label(t.NamedTuple):
+    """What a security module is told of the payload, by a file that belongs to the process that executes it."""
+
+    directory: int  #: descriptor of the process's directory in a ``/proc``, not closed on exec: the program closes it
+    file: str  #: below that
+    text: bytes
+
+
+def open_stub(channel: int, owner: tuple[int, int], program: Program | None, label: Label | None = None) -> int | None:
     """The program, ready to be executed with :func:`os.execve` of its descriptor.
 
     :param channel: descriptor on which it reports that the payload cannot be executed.
     :param owner: uid and gid, as the host sees them, of the process that will execute it.
     :param program: filter of system calls that it loads.
+    :param label: what it writes before.
     :returns: descriptor, not closed on exec: the program closes it; ``None`` where there is no such program for this
         kind of machine, or the system forbids programs in memory.
     """
@@ -56,43 +66,65 @@ def open_stub(channel: int, owner: tuple[int, int], program: Program | None) -> 
             break
     else:
         return None
-    os.write(fd, _elf(machine, *_with_filter(machine, channel, fd, program)))
+    os.write(fd, _elf(machine, *_code(machine, channel, fd, label, program)))
     os.fchown(fd, *owner)
     os.fchmod(fd, 0o500)
     fcntl.fcntl(fd, _F_ADD_SEALS, _SEALS)
     return fd
 
 
-def _with_filter(machine: _Machine, channel: int, itself: int, program: Program | None) -> tuple[bytes, bytes]:
-    """The instructions, and the filter as they find it behind them."""
-    if program is None:
-        return _instructions(machine, channel, itself, None), b""
-    size = len(_instructions(machine, channel, itself, (0, program.flags)))
-    padding = bytes(-(_HEADERS + size) % 8)
-    address = _ADDRESS + _HEADERS + size + len(padding)
-    header = seccomp.header(program.code, address + len(seccomp.header(b"", 0)))
-    return _instructions(machine, channel, itself, (address, program.flags)), padding + header + program.code
+def _code(
+    machine: _Machine, channel: int, itself: int, label: Label | None, program: Program | None
+) -> tuple[bytes, bytes]:
+    """The instructions, and the data as they find it behind them: words of the label, and the filter."""
+    words = label.file.encode() + b"\0" + label.text if label else b""
+
+    def instructions(at: int, filter_at: int) -> bytes:
+        """The instructions, whose number does not depend on where the data is."""
+        labelling = _labelling(machine, channel, label, at) if label else b""
+        filtering = _filtering(machine, channel, program.flags, filter_at) if program else b""
+        end = machine.execute + machine.report(channel, EXECUTE)
+        return _closing(machine, channel, itself) + labelling + filtering + end
+
+    at = _ADDRESS + _HEADERS + len(instructions(0, 0))
+    filter_at = at + len(words) + -(at + len(words)) % 8
+    data = words.ljust(filter_at - at, b"\0")
+    if program:
+        data += seccomp.header(program.code, filter_at + len(seccomp.header(b"", 0))) + program.code
+    return instructions(at, filter_at), data
 
 
-def _instructions(machine: _Machine, channel: int, itself: int, filtering: tuple[int, int] | None) -> bytes:
-    """What the program does.
-
-    :param filtering: address of the filter's ``struct sock_fprog``, and flags of seccomp(2).
-    """
-
-    def unless_done(what: int) -> bytes:
-        return machine.unless_zero(machine.report(channel, what))
-
-    words = [
+def _closing(machine: _Machine, channel: int, itself: int) -> bytes:
+    """Nothing of this is the payload's."""
+    return b"".join((
         machine.call("fchmod", itself, 0),
         machine.call("fcntl", itself, fcntl.F_SETFD, fcntl.FD_CLOEXEC),
         machine.call("fcntl", channel, fcntl.F_SETFD, fcntl.FD_CLOEXEC),
-        unless_done(CLOSE),
-    ]
-    if filtering is not None:
-        address, flags = filtering
-        words += [machine.call("seccomp", seccomp.SET_MODE_FILTER, flags, address), unless_done(FILTER)]
-    return b"".join([*words, machine.execute, machine.report(channel, EXECUTE)])
+        machine.unless_zero(machine.report(channel, CLOSE)),
+    ))  # fmt: skip
+
+
+def _labelling(machine: _Machine, channel: int, label: Label, at: int) -> bytes:
+    """Open the file, write to it; who may write is who has opened it (proc_pid_attr(5)).
+
+    :param at: address of the file's name, a zero byte and the text.
+    """
+    failed = machine.unless_negative(machine.report(channel, LABEL))
+    return b"".join((
+        machine.call("fcntl", label.directory, fcntl.F_SETFD, fcntl.FD_CLOEXEC),
+        machine.call("openat", label.directory, at, os.O_WRONLY | os.O_CLOEXEC), failed,
+        machine.call("write", None, at + len(label.file.encode()) + 1, len(label.text)), failed,
+    ))  # fmt: skip
+
+
+def _filtering(machine: _Machine, channel: int, flags: int, at: int) -> bytes:
+    """Load the filter.
+
+    :param flags: of seccomp(2).
+    :param at: address of the filter's ``struct sock_fprog``.
+    """
+    call = machine.call("seccomp", seccomp.SET_MODE_FILTER, flags, at)
+    return call + machine.unless_zero(machine.report(channel, FILTER))
 
 
 def _elf(machine: _Machine, code: bytes, data: bytes) -> bytes:
@@ -114,14 +146,20 @@ class _Machine(t.Protocol):
     def execute(self) -> bytes:
         """Instructions that execute ``argv[0]`` with the rest of ``argv``; they go on if that fails."""
 
-    def call(self, name: str, *arguments: int) -> bytes:
-        """Instructions for a system call with at most three arguments below 2^32."""
+    def call(self, name: str, *arguments: int | None) -> bytes:
+        """Instructions for a system call with at most three arguments below 2^32.
+
+        The first one may be ``None``: the result of the last system call.
+        """
 
     def report(self, channel: int, what: int) -> bytes:
         """Instructions that write what failed, and the error of the last system call, and end the program."""
 
     def unless_zero(self, instructions: bytes) -> bytes:
         """Instructions for the case that the result of the last system call is not zero."""
+
+    def unless_negative(self, instructions: bytes) -> bytes:
+        """Instructions for the case that the last system call failed; its result is kept."""
 
 
 class _X86_64:
@@ -133,12 +171,13 @@ class _X86_64:
         b"\x48\x8d\x54\xcc\x10",  # lea rdx, [rsp+rcx*8+16]: envp
         b"\xb8\x3b\0\0\0\x0f\x05",  # mov eax, 59 (execve); syscall
     ))  # fmt: skip
-    _numbers: t.ClassVar = {"fchmod": 91, "fcntl": 72, "seccomp": 317, "exit_group": 231}
+    _numbers: t.ClassVar = {"fchmod": 91, "fcntl": 72, "seccomp": 317, "exit_group": 231, "openat": 257, "write": 1}
 
-    def call(self, name: str, *arguments: int) -> bytes:
-        # mov edi, esi, edx: arguments; mov eax, number; syscall
+    def call(self, name: str, *arguments: int | None) -> bytes:
+        # mov edi, esi, edx: arguments; mov eax, number; syscall. Of a result: mov edi, eax
         registers = (*zip((0xBF, 0xBE, 0xBA), arguments), (0xB8, self._numbers[name]))
-        return b"".join(struct.pack("<BI", *each) for each in registers) + b"\x0f\x05"
+        moves = (b"\x89\xc7" if value is None else struct.pack("<BI", move, value) for move, value in registers)
+        return b"".join(moves) + b"\x0f\x05"
 
     def report(self, channel: int, what: int) -> bytes:
         return b"".join((
@@ -153,10 +192,15 @@ class _X86_64:
     def unless_zero(self, instructions: bytes) -> bytes:
         return b"\x85\xc0\x74" + bytes([len(instructions)]) + instructions  # test eax, eax; jz behind them
 
+    def unless_negative(self, instructions: bytes) -> bytes:
+        return b"\x85\xc0\x79" + bytes([len(instructions)]) + instructions  # test eax, eax; jns behind them
+
 
 class _AArch64:
     elf = 183
-    _numbers: t.ClassVar = {"fchmod": 52, "fcntl": 25, "seccomp": 277, "exit_group": 94, "execve": 221, "write": 64}
+    _numbers: t.ClassVar = {
+        "fchmod": 52, "fcntl": 25, "seccomp": 277, "exit_group": 94, "execve": 221, "write": 64, "openat": 56,
+    }  # fmt: skip
 
     @property
     def execute(self) -> bytes:
@@ -168,8 +212,9 @@ class _AArch64:
             self.call("execve"),
         ))  # fmt: skip
 
-    def call(self, name: str, *arguments: int) -> bytes:
-        moves = (self._move(register, value) for register, value in enumerate(arguments))
+    def call(self, name: str, *arguments: int | None) -> bytes:
+        # A result is where a first argument is.
+        moves = (self._move(register, value) for register, value in enumerate(arguments) if value is not None)
         return b"".join((*moves, self._move(8, self._numbers[name]), _word(0xD4000001)))  # svc 0
 
     @staticmethod
@@ -189,6 +234,9 @@ class _AArch64:
 
     def unless_zero(self, instructions: bytes) -> bytes:
         return _word(0x34000000 | (len(instructions) // 4 + 1) << 5) + instructions  # cbz w0, behind them
+
+    def unless_negative(self, instructions: bytes) -> bytes:
+        return _word(0x36F80000 | (len(instructions) // 4 + 1) << 5) + instructions  # tbz w0, 31, behind them
 
 
 def _word(instruction: int) -> bytes:

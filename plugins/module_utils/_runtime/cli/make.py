@@ -186,9 +186,10 @@ def _bring_up(instance: Instance, bundle: str, values: Values, gate: bool, front
 
 
 def _give_up(instance: Instance) -> None:
-    """Take away what there is of a container that could not be made."""
+    """Take away what there is of a container that could not be made; its life goes on at its end (runtime.md)."""
     try:
         groups.remove(instance.spec, instance.host)
+        _run_hooks_at_end(instance, instance.load().bundle)
     finally:
         instance.remove()
 
@@ -199,10 +200,10 @@ def _give_up(instance: Instance) -> None:
 def _run_hooks_after_start(instance: Instance, bundle: str, pid: int) -> None:
     """A hook that fails is the end of the container (runtime.md, "Lifecycle")."""
     try:
-        hooks.run((instance.spec.get("hooks") or {}).get("poststart") or (), instance.told(RUNNING, bundle).of(pid))
-    except hooks.Failed as error:
+        hooks.run_point(instance.spec, "poststart", instance.told(RUNNING, bundle).of(pid))
+    except NsfleetError:
         _kill(instance)
-        raise NsfleetError(f"hooks.poststart: {error}") from error
+        raise
 
 
 def _kill(instance: Instance) -> None:
@@ -232,10 +233,6 @@ def _destroy(instance: Instance) -> None:
 
 
 def _run_hooks_at_end(instance: Instance, bundle: str) -> None:
-    """The container is gone, whatever one of them says; so the others run, too (runtime.md, "Lifecycle")."""
-    state = instance.told(STOPPED, bundle).of(0)
-    for hook in (instance.spec.get("hooks") or {}).get("poststop") or ():
-        try:
-            hooks.run([hook], state)
-        except hooks.Failed as error:
-            sys.stderr.write(f"nsrun: warning: hooks.poststop: {error}\n")
+    """The container is gone, whatever one of them says (runtime.md, "Lifecycle")."""
+    for words in hooks.run_last(hooks.of(instance.spec, "poststop"), instance.told(STOPPED, bundle).of(0)):
+        sys.stderr.write(f"nsrun: warning: {words}\n")
