@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import typing as t
 
+if t.TYPE_CHECKING:
+    from .things import Thing
+
 
 class NsfleetError(Exception):
     """Anything the collection refuses or fails to do; its text is shown to the user as it is."""
@@ -59,4 +62,21 @@ class Missing(NsfleetError):
     """Something the task needs is not there, but an earlier task may be about to make it.
 
     In check mode this is a warning: the earlier task did not really run.
+
+    :param thing: what it is; if another object of the same run makes it, nothing is missing.
     """
+
+    def __init__(self, problem: str, thing: Thing | None = None) -> None:
+        super().__init__(problem)
+        self.thing = thing
+
+
+class Taken(OptionError):
+    """A name or an address that something else has.
+
+    :param thing: what that is; if another object of the same run takes it away, nothing is taken.
+    """
+
+    def __init__(self, option: str, problem: str, thing: Thing) -> None:
+        super().__init__(option, problem)
+        self.thing = thing

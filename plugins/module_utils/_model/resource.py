@@ -17,6 +17,9 @@ import typing as t
 
 from .field import EFFECTS, LIVE, Field, Path, State, Table
 
+if t.TYPE_CHECKING:
+    from .things import Thing
+
 #: Why a step is in the plan.
 REQUEST = "request"  # the task asks for something it did not ask for before
 DRIFT = "drift"  # the live object differs from what was applied last
@@ -61,6 +64,8 @@ class Step(t.NamedTuple):
     changes: tuple[Change, ...]
     run: t.Callable[[], None]
     effect: str = LIVE
+    #: Whether other objects of the run may have to be there first, in whatever order they come.
+    late: bool = False
 
 
 class Observation(t.NamedTuple):
@@ -141,6 +146,14 @@ class Resource(abc.ABC):
     def absent(self) -> bool:
         """Whether the object is to be removed."""
         return self.options.get("state") == "absent"
+
+    def makes(self) -> t.Iterable[Thing]:
+        """What of use to other objects is there once the object is as wanted."""
+        return ()
+
+    def removes(self) -> t.Iterable[Thing]:
+        """What is in the way of other objects, and gone once the object, which was observed, is as wanted."""
+        return ()
 
     def exact(self, field: Field) -> bool:
         """Whether elements of this list of named things that the task does not name are to go."""

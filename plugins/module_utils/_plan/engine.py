@@ -12,13 +12,19 @@ imported only when there is something to change.
 
 from __future__ import annotations
 
+import contextlib
 import typing as t
 
-from .._model.errors import InvalidOptions, Missing, NsfleetError, OptionError
+from .._model.errors import InvalidOptions, Missing, NsfleetError, OptionError, Taken
 from .._model.resource import Resource
+from .._model.things import Things
 from .plan import Plan, make_plan
 from .record import Record, next_record
 from .store import Store
+from .stores import Stores
+
+#: Makes a context in which many objects are observed.
+Observing = t.Callable[[], contextlib.AbstractContextManager[t.Any]]
 
 
 class Outcome(t.NamedTuple):
@@ -34,53 +40,63 @@ class Outcome(t.NamedTuple):
         return any(plan.changed for plan in self.plans)
 
 
-def converge(resources: t.Sequence[Resource], *, check: bool) -> Outcome:
-    """Bring objects of one kind to their wanted state.
+def converge(resources: t.Sequence[Resource], *, check: bool, observing: Observing = contextlib.nullcontext) -> Outcome:
+    """Bring objects to their wanted state.
 
-    :param resources: at least one, all of the same kind; validated by their constructors.
+    :param resources: at least one, validated by their constructors, in the order in which they are changed.
     :param check: plan only, write nothing.
+    :param observing: the context in which they are observed.
     :raises InvalidOptions: this host cannot do what is asked; nothing was touched.
     :raises NsfleetError: a step failed; everything was put back as it was, or the message says what could not be.
     """
-    store = Store(resources[0].domain, resources[0].kind, resources[0].root)
-    plans, warnings = _consider(resources, store, check)
-    written = not check and not _settled(plans, store)
+    stores = Stores(resources)
+    plans, warnings = _consider(resources, stores, check, observing)
+    written = not check and not _settled(plans, stores)
     if written:
         from .transaction import transact
 
-        plans, more = transact(resources, store)
+        plans, more = transact(resources, stores, observing)
         warnings += more
     advice = [words for plan in plans for words in plan.resource.advice()]
     return Outcome(tuple(plans), (*warnings, *_drift_warnings(plans), *advice), written)
 
 
-def _consider(resources: t.Sequence[Resource], store: Store, check: bool) -> tuple[list[Plan], list[str]]:
+def _consider(
+    resources: t.Sequence[Resource], stores: Stores, check: bool, observing: Observing
+) -> tuple[list[Plan], list[str]]:
     """Plan and preflight, with nobody changing anything in between.
 
     Where nobody has changed anything yet, there is nothing to lock: if somebody began meanwhile, an error may be
     stale, and everything is looked at again.
     """
     while True:
-        with store.shared() as locked:
+        with stores.shared() as locked:
             try:
-                plans = look(resources, store)
-                return plans, preflight(plans, check)
+                with observing():
+                    plans = look(resources, stores)
+                    return plans, preflight(plans, check)
             except NsfleetError:
-                if locked or not store.in_use:
+                if locked or not stores.in_use:
                     raise
 
 
-def look(resources: t.Sequence[Resource], store: Store) -> list[Plan]:
+def look(resources: t.Sequence[Resource], stores: Stores) -> list[Plan]:
     """Observe every object and plan."""
     plans = []
-    interrupted = {intent["key"] for intent in store.interrupted() if intent["before"] is None or intent["owned"]}
+    interrupted = {store: _keys_of_ours(store) for store in stores}
     for resource in resources:
-        resource.interrupted = resource.key in interrupted
+        store = stores.of(resource)
+        resource.interrupted = resource.key in interrupted[store]
         record = store.load(resource.key)
         resource.applied, resource.originals = (record.options, record.originals) if record else ({}, {})
         resource.observed = resource.observe(record.identity if record else {})
         plans.append(make_plan(resource, record if record and record.concerns(resource) else None))
     return plans
+
+
+def _keys_of_ours(store: Store) -> set[str]:
+    """Keys of objects that are ours, since a killed run of ours was making or changing them."""
+    return {intent["key"] for intent in store.interrupted() if intent["before"] is None or intent["owned"]}
 
 
 def preflight(plans: t.Sequence[Plan], check: bool) -> list[str]:
@@ -91,8 +107,11 @@ def preflight(plans: t.Sequence[Plan], check: bool) -> list[str]:
     """
     errors: list[OptionError] = []
     warnings: list[str] = []
+    neighbours = _Neighbours(plans)
     for plan in plans:
         for problem in plan.resource.preflight(plan.steps) if plan.steps else ():
+            if neighbours.solve(problem):
+                continue
             if isinstance(problem, Missing) and check:
                 warnings.append(f"{problem} (in check mode: an earlier task may be what makes it)")
             elif isinstance(problem, OptionError):
@@ -104,9 +123,32 @@ def preflight(plans: t.Sequence[Plan], check: bool) -> list[str]:
     return warnings
 
 
-def _settled(plans: t.Sequence[Plan], store: Store) -> bool:
+class _Neighbours:
+    """What the objects of a run do for each other.
+
+    :param plans: of all of them.
+    """
+
+    def __init__(self, plans: t.Sequence[Plan]) -> None:
+        resources = [plan.resource for plan in plans] if len(plans) > 1 else []
+        self._made = Things(thing for resource in resources for thing in resource.makes())
+        self._removed = Things(thing for resource in resources for thing in resource.removes())
+
+    def solve(self, problem: Exception) -> bool:
+        """Whether one of them makes what is missing, or takes away what is in the way."""
+        if isinstance(problem, Missing) and problem.thing is not None:
+            return problem.thing in self._made
+        return isinstance(problem, Taken) and problem.thing in self._removed
+
+
+def _settled(plans: t.Sequence[Plan], stores: Stores) -> bool:
     """Whether there is nothing to do, the records say just what the task says, and no killed run left anything."""
-    return not store.untidy() and not any(plan.changed or stale(plan, store) or _orphan(plan, store) for plan in plans)
+    return not stores.untidy() and not any(_is_open(plan, stores.of(plan.resource)) for plan in plans)
+
+
+def _is_open(plan: Plan, store: Store) -> bool:
+    """Whether something of one object, or of what is recorded of it, is to be written."""
+    return plan.changed or stale(plan, store) is not None or _orphan(plan, store)
 
 
 def _orphan(plan: Plan, store: Store) -> bool:

@@ -12,7 +12,8 @@ from .._model.resource import Passing
 from .engine import look, preflight
 from .plan import Plan
 from .store import Store
-from .transaction import finish, intent_of, recover
+from .stores import Stores
+from .transaction import finish, intent_of, recover, recover_abandoned
 
 
 def pass_by(resource: Passing, *, check: bool) -> State:
@@ -25,21 +26,22 @@ def pass_by(resource: Passing, *, check: bool) -> State:
     :raises InvalidOptions: this host cannot do what is asked, or there is such an object already; nothing was touched.
     :raises NsfleetError: it could not be made, or not be removed.
     """
-    store = Store(resource.domain, resource.kind, resource.root)
+    stores = Stores((resource,))
+    store = stores.of(resource)
     if check:
         with store.shared():
-            warnings = _consider(resource, store, check)
+            warnings = _consider(resource, stores, check)
         return {**resource.use(check), "warnings": warnings}
     with store.exclusive():
         warnings = recover(type(resource), (), store)
-        store.for_abandoned(lambda other: warnings.extend(recover(type(resource), (), other, commit=True)))
+        warnings += recover_abandoned(type(resource), store)
         store.commit()
-        warnings += _consider(resource, store, check)
+        warnings += _consider(resource, stores, check)
         return {**_use(resource, store), "warnings": warnings}
 
 
-def _consider(resource: Passing, store: Store, check: bool) -> list[str]:
-    plans = look((resource,), store)
+def _consider(resource: Passing, stores: Stores, check: bool) -> list[str]:
+    plans = look((resource,), stores)
     if resource.observed.exists:
         words = f"there is a {resource.target} that was not made for this task; choose a name that nothing else has"
         raise OptionError("name", words)
@@ -48,7 +50,7 @@ def _consider(resource: Passing, store: Store, check: bool) -> list[str]:
 
 def _use(resource: Passing, store: Store) -> State:
     gone = type(resource)({**resource.options, "state": "absent"})
-    intent = {**intent_of(Plan(resource, (), None), store), "options": gone.remembered()}
+    intent = {**intent_of(Plan(resource, (), None), store, resource.observed), "options": gone.remembered()}
     store.begin([intent])
     try:
         return resource.use(False)

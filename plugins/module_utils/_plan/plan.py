@@ -93,6 +93,24 @@ def make_plan(resource: Resource, record: Record | None) -> Plan:
     return Plan(resource, tuple(_guarded(resource, _steps(resource, changes))), live, tuple(tolerated), record)
 
 
+def remaining(plan: Plan) -> list[Change]:
+    """What still keeps an observed object from its wanted state, without what the plan leaves as it is."""
+    live = plan.resource.observed.state
+    tolerated = {change.option for change in plan.drift}
+    changes = [] if live is None or plan.resource.absent else differences(plan.resource, live)
+    return [change for change in changes if change.option not in tolerated]
+
+
+def repair(plan: Plan) -> list[Step]:
+    """The steps that bring an object to its wanted state after all, now that other objects were changed, too."""
+    resource = plan.resource
+    if resource.absent:
+        return []
+    if resource.observed.state is None:
+        return [] if plan.drift else resource.create()
+    return _steps(resource, remaining(plan))
+
+
 def _steps(resource: Resource, changes: list[Change]) -> list[Step]:
     if not changes:
         return []

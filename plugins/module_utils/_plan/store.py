@@ -75,15 +75,19 @@ class Store:
             os.close(fd)
 
     @contextlib.contextmanager
-    def exclusive(self) -> t.Iterator[None]:
-        """Be the only one that changes anything in the domain."""
+    def exclusive(self, *beside: Store) -> t.Iterator[None]:
+        """Be the only one that changes anything in the domain.
+
+        :param beside: stores of other kinds in the domain that are worked with, too.
+        """
         with _telling("make and lock", self.directory):
             fd = self._open_locked()
         try:
-            self._sweep()
+            for store in (self, *beside):
+                store._sweep()
             yield
         finally:
-            files.remove_empty(self.records, *self._folders)
+            files.remove_empty(self.records, *(store.records for store in beside), *self._folders)
             os.close(fd)
 
     def _sweep(self) -> None:

@@ -11,56 +11,171 @@ import typing as t
 from .._model.errors import NsfleetError
 from .._model.field import State
 from .._model.resource import Observation, Resource, Step
-from .difference import differences
-from .engine import look, preflight, stale
-from .plan import Plan, make_plan
+from .engine import Observing, look, preflight, stale
+from .plan import Plan, make_plan, remaining, repair
 from .record import Record
 from .store import Store
+from .stores import Stores
 
 
-def transact(resources: t.Sequence[Resource], store: Store) -> tuple[list[Plan], list[str]]:
-    """Plan again with the lock held, and carry the plans out.
+def transact(resources: t.Sequence[Resource], stores: Stores, observing: Observing) -> tuple[list[Plan], list[str]]:
+    """Plan again with the locks held, and carry the plans out.
 
+    :param observing: the context in which objects are observed.
     :returns: the plans that were carried out, and warnings.
     :raises NsfleetError: a step or the verification failed; the message says what was put back.
     """
-    with store.exclusive():
-        warnings = recover(type(resources[0]), resources, store)
-        store.for_abandoned(lambda other: warnings.extend(recover(type(resources[0]), (), other, commit=True)))
-        plans = look(resources, store)
-        warnings += preflight(plans, check=False)
+    with stores.exclusive():
+        warnings = _recover_all(stores)
+        with observing():
+            plans = look(resources, stores)
+            warnings += preflight(plans, check=False)
         if any(plan.changed for plan in plans):
-            _change(plans, store)
+            _Change(plans, stores, observing).carry_out()
         else:
-            _record(plans, store)
-        _settle(plans, store)
-        store.commit()
+            _record(plans, stores)
+        _settle(plans, stores)
+        stores.commit()
     return plans, warnings
 
 
-def _change(plans: t.Sequence[Plan], store: Store) -> None:
-    begun = {intent["key"]: intent for intent in store.interrupted() if _goes_on(intent, plans)}
-    intents = [begun.get(plan.resource.key) or intent_of(plan, store) for plan in plans if plan.changed]
-    known = {key: _before(intent) for key, intent in begun.items()}
-    before = [known.get(plan.resource.key, plan.resource.observed) for plan in plans]
-    store.begin(intents)
-    try:
-        _apply(plans)
-        _verify(plans)
-        _record([plan._replace(live=each.state) for plan, each in zip(plans, before)], store)
-    except Exception as error:
-        left = _roll_back(plans, before)
-        for plan, intent in zip((plan for plan in plans if plan.changed), intents):
-            _clean(plan.resource, intent, left)
-            _record_again(plan.resource, intent, store)
-        store.commit()
-        raise NsfleetError(_failure(error, left)) from error
+def _recover_all(stores: Stores) -> list[str]:
+    """Undo or finish what killed runs left, the kind that is changed last first: it may be inside the others."""
+    warnings: list[str] = []
+    for store in reversed(list(stores)):
+        resources = stores.resources(store)
+        warnings += recover(type(resources[0]), resources, store)
+    for store in stores.first_of_each_kind():
+        warnings += recover_abandoned(type(stores.resources(store)[0]), store)
+    return warnings
 
 
-def _goes_on(intent: State, plans: t.Sequence[Plan]) -> bool:
-    """Whether a killed run left a change half-way that is now gone on with: what was before is what it said."""
-    options = {plan.resource.key: plan.resource.remembered() for plan in plans}.get(intent["key"])
-    return options == intent["options"] and intent["before"] is not None
+def recover_abandoned(kind: type[Resource], store: Store) -> list[str]:
+    """The same in other domains of a kind."""
+    warnings: list[str] = []
+    store.for_abandoned(lambda other: warnings.extend(recover(kind, (), other, commit=True)))
+    return warnings
+
+
+class _Object:
+    """One object of a change, and what it takes to bring it back.
+
+    :param plan: for the object.
+    :param begun: the intent of a killed run that is gone on with, if there is one.
+    """
+
+    def __init__(self, plan: Plan, store: Store, begun: State | None) -> None:
+        self.plan = plan
+        self.resource = plan.resource
+        self.store = store
+        self.before = _before(begun) if begun else plan.resource.observed
+        #: What is on disk before the object is touched; ``None``: it is not.
+        self.intent: State | None = None
+        if plan.changed:
+            self.intent = begun or intent_of(plan, store, self.before)
+
+    def look_again(self) -> None:
+        """Observe it; what we made or changed is ours."""
+        observed = self.resource.observe({})
+        self.resource.observed = observed._replace(owned=observed.owned or self.plan.changed)
+
+
+class _Change:
+    """Objects that are changed together, or not at all.
+
+    :param plans: one for every object of the run.
+    :param observing: the context in which they are observed.
+    """
+
+    def __init__(self, plans: t.Sequence[Plan], stores: Stores, observing: Observing) -> None:
+        begun = {store: _begun(store, stores.resources(store)) for store in stores}
+        self._objects = [
+            _Object(plan, store, begun[store].get(plan.resource.key))
+            for plan, store in ((plan, stores.of(plan.resource)) for plan in plans)
+        ]
+        self._stores = stores
+        self._observing = observing
+
+    def carry_out(self) -> None:
+        """Apply, observe, verify, and record.
+
+        :raises NsfleetError: something failed; the message says what was put back.
+        """
+        self._begin()
+        try:
+            _apply([each.plan.steps for each in self._objects])
+            self._verify()
+            _record([each.plan._replace(live=each.before.state) for each in self._objects], self._stores)
+        except Exception as error:
+            left = self._roll_back()
+            self._stores.commit()
+            raise NsfleetError(_failure(error, left)) from error
+
+    def _begin(self) -> None:
+        """Put on disk what is going to be touched, before it is."""
+        for store in self._stores:
+            intents = [each.intent for each in self._objects if each.intent and each.store is store]
+            if intents:
+                store.begin(intents)
+
+    def _verify(self) -> None:
+        """A second plan from a fresh observation must be empty."""
+        self._look_again()
+        if self._repair(self._objects):
+            self._look_again()
+        for each in self._objects:
+            _verify(each.plan)
+
+    def _look_again(self) -> None:
+        with self._observing():
+            for each in self._objects:
+                each.look_again()
+
+    def _repair(self, objects: t.Sequence[_Object]) -> bool:
+        """Repair what objects lost to changes of others, as a bridge the settings of a port that was made anew.
+
+        :param objects: observed just now. One that is alone has nothing to lose.
+        :returns: whether there was anything.
+        """
+        if len(self._objects) == 1:
+            return False
+        repairs = [(each, steps) for each, steps in ((each, repair(each.plan)) for each in objects) if steps]
+        for each, _steps in repairs:
+            each.intent = each.intent or intent_of(each.plan, each.store, each.before)
+        if repairs:
+            self._begin()
+            _apply([steps for _each, steps in repairs])
+        return bool(repairs)
+
+    # --- going back ----------------------------------------------------------------
+
+    def _roll_back(self) -> list[str]:
+        """Bring every object back to what it was, the last one first.
+
+        :returns: what could not be put back. What was to be removed is not: what it held is gone.
+        """
+        touched = [each for each in self._objects if each.intent]
+        left = [
+            f"the removal of {each.resource.target} has not ended; run the task again to finish it"
+            for each in reversed(touched)
+            if each.resource.absent
+        ]
+        again = [
+            each for each in reversed(touched) if not each.resource.absent and _restore(each.resource, each.before)
+        ]
+        for each in reversed(again):  # what it needed may have come back since
+            left += _restore(each.resource, each.before)
+        for each in touched:
+            _clean(each.resource, t.cast(State, each.intent), left)
+            _record_again(each.resource, t.cast(State, each.intent), each.store)
+        return left
+
+
+def _begun(store: Store, resources: t.Sequence[Resource]) -> dict[str, State]:
+    """Changes that a killed run left half-way and that are now gone on with: what was before is what it said."""
+    options = {resource.key: resource.remembered() for resource in resources}
+    intents = (intent for intent in store.interrupted() if intent["before"] is not None)
+    return {intent["key"]: intent for intent in intents if options.get(intent["key"]) == intent["options"]}
 
 
 def _before(intent: State) -> Observation:
@@ -68,10 +183,13 @@ def _before(intent: State) -> Observation:
     return Observation(intent["before"], intent["owned"], intent["identity"], None, intent["source"])
 
 
-def _apply(plans: t.Sequence[Plan]) -> None:
-    for plan in plans:
-        for step in plan.steps:
-            _run(step)
+def _apply(plans: t.Sequence[t.Sequence[Step]]) -> None:
+    """Carry out the steps of every object, and those at last that may need other objects."""
+    for late in (False, True):
+        for steps in plans:
+            for step in steps:
+                if step.late is late:
+                    _run(step)
 
 
 def _run(step: Step) -> None:
@@ -81,29 +199,20 @@ def _run(step: Step) -> None:
         raise NsfleetError(f"{step.action} {step.target}: {error}") from error
 
 
-def _verify(plans: t.Sequence[Plan]) -> None:
-    """A second plan from a fresh observation must be empty."""
-    for plan in plans:
-        resource = plan.resource
-        observed = resource.observe({})
-        resource.observed = observed._replace(owned=observed.owned or plan.changed)  # what we made is ours
-        live = observed.state
-        if (live is None) != resource.absent:
-            raise NsfleetError(f"{resource.target} is {'absent' if live is None else 'still there'} after all steps")
-        if live is not None:
-            _verify_state(plan, live)
-
-
-def _verify_state(plan: Plan, live: State) -> None:
-    tolerated = {change.option for change in plan.drift}
-    left = [change for change in differences(plan.resource, live) if change.option not in tolerated]
+def _verify(plan: Plan) -> None:
+    resource = plan.resource
+    live = resource.observed.state
+    if (live is None) != resource.absent:
+        raise NsfleetError(f"{resource.target} is {'absent' if live is None else 'still there'} after all steps")
+    left = remaining(plan)
     if left:
         listed = ", ".join(f"{change.option} is {change.before!r}, not {change.after!r}" for change in left)
-        raise NsfleetError(f"{plan.resource.target} is not as planned after all steps: {listed}")
+        raise NsfleetError(f"{resource.target} is not as planned after all steps: {listed}")
 
 
-def _record(plans: t.Sequence[Plan], store: Store) -> None:
+def _record(plans: t.Sequence[Plan], stores: Stores) -> None:
     for plan in plans:
+        store = stores.of(plan.resource)
         if plan.resource.absent:
             store.forget(plan.resource.key, plan.resource.encloses)
         else:
@@ -112,30 +221,18 @@ def _record(plans: t.Sequence[Plan], store: Store) -> None:
                 store.save(plan.resource.key, record)
 
 
-def _settle(plans: t.Sequence[Plan], store: Store) -> None:
+def _settle(plans: t.Sequence[Plan], stores: Stores) -> None:
     """Let go of what going back would have needed; if this run is killed meanwhile, the next one goes on with that."""
-    spare = [(plan.resource, plan.resource.spare()) for plan in plans]
-    if any(names for _resource, names in spare):
-        store.settle([resource.remembered() for resource, names in spare if names])
-    for resource, names in spare:
+    spare = {plan.resource: plan.resource.spare() for plan in plans}
+    for store in stores:
+        tasks = [resource.remembered() for resource in stores.resources(store) if spare[resource]]
+        if tasks:
+            store.settle(tasks)
+    for resource, names in spare.items():
         resource.settle(names)
 
 
 # --- going back --------------------------------------------------------------
-
-
-def _roll_back(plans: t.Sequence[Plan], before: t.Sequence[Observation]) -> list[str]:
-    """Bring every object back to what it was, the last one first.
-
-    :returns: what could not be put back. What was to be removed is not: what it held is gone.
-    """
-    left = []
-    for plan, observation in reversed(list(zip(plans, before))):
-        if plan.changed and plan.resource.absent:
-            left.append(f"the removal of {plan.resource.target} has not ended; run the task again to finish it")
-        elif plan.changed:
-            left += _restore(plan.resource, observation)
-    return left
 
 
 def _restore(resource: Resource, before: Observation, *, interrupted: bool = False) -> list[str]:
@@ -171,17 +268,20 @@ def _failure(error: Exception, left: t.Sequence[str]) -> str:
     return f"{error}. Everything was put back as it was"
 
 
-def intent_of(plan: Plan, store: Store) -> State:
-    """All that it takes to undo the change after a crash."""
+def intent_of(plan: Plan, store: Store, before: Observation) -> State:
+    """All that it takes to undo the change after a crash.
+
+    :param before: what was observed before anything was changed.
+    """
     resource = plan.resource
     record = store.load(resource.key)
     return {
         "key": resource.key,
         "options": resource.remembered(),
-        "before": resource.observed.state,
-        "owned": resource.observed.owned,
-        "identity": resource.observed.identity,
-        "source": resource.observed.source,
+        "before": before.state,
+        "owned": before.owned,
+        "identity": before.identity,
+        "source": before.source,
         "record": record.data() if record else None,
         "footprint": resource.footprint(),
     }

@@ -9,11 +9,12 @@ from __future__ import annotations
 import functools
 import typing as t
 
-from .._model.errors import InvalidOptions, KernelError, Missing, NsfleetError, OptionError
+from .._model.errors import InvalidOptions, KernelError, Missing, NsfleetError, OptionError, Taken
 from .._model.field import KEEP, Field, State, Table, unchanged
 from .._model.names import interface_name, netns_reference
 from .._model.quantities import between
 from .._model.resource import CREATE, DELETE, SET, Change, Key, Observation, Resource, Step
+from .._model.things import LINK, NETNS, Thing
 from .._model.vlans import vlan_id, vlan_numbers, vlan_ranges
 from .._netlink.ability import bridge_abilities
 from .._netlink.link import Link, Settings, create_bridge, delete_link, get_link, list_links, set_link
@@ -228,6 +229,23 @@ class Bridge(Resource):
         named = [item for state in states for item in (state, *state.get("ports", {}).values())]
         return self.everything or any(_VLAN_OPTIONS & set(item) for item in named)
 
+    # --- for other objects -------------------------------------------------------
+
+    @property
+    def _netns(self) -> str:
+        return str(self.given.get("netns", ""))
+
+    def makes(self) -> t.Iterator[Thing]:
+        """The bridge with its addresses."""
+        if not self.absent:
+            yield from interface.things({**self.wanted, "netns": self._netns})
+
+    def removes(self) -> t.Iterator[Thing]:
+        """A bridge that goes; of one that stays the addresses that it loses."""
+        before = {**(self.observed.state or {}), "netns": self._netns}
+        if self.observed.exists:
+            yield from interface.things(before) if self.absent else interface.given_up(before, self.wanted)
+
     # --- preflight -------------------------------------------------------------
 
     def preflight(self, steps: t.Sequence[Step]) -> t.Iterable[Exception]:
@@ -235,19 +253,22 @@ class Bridge(Resource):
         try:
             namespace = self.namespace
         except KernelError:
-            yield Missing(f"netns: there is no network namespace {self.given.get('netns')!r}")
+            name = self.given.get("netns", "")
+            yield Missing(f"netns: there is no network namespace {name!r}", Thing(NETNS, name))
             return
         if self.absent:
             return
         own = self.observed.handle[0].link.index if self.observed.exists else 0
         taken = get_link(namespace.socket, self.name)
         if taken is not None and taken.index != own:
-            yield OptionError(
+            yield Taken(
                 "name",
                 f"{self.name} is the name of another link there ({taken.kind or 'hardware'}); "
                 "remove that link or choose another name",
+                Thing(LINK, self.name, self._netns),
             )
-        yield from interface.taken_addresses(namespace, self.wanted.get("addresses", ()), own, "addresses")
+        addresses = self.wanted.get("addresses", ())
+        yield from interface.taken_addresses(namespace, addresses, own, self._netns, "addresses")
         yield from self._unable()
         for name in self.wanted.get("ports", {}):
             yield from self._port_obstacles(name, own)
@@ -256,7 +277,8 @@ class Bridge(Resource):
         port = get_link(self.namespace.socket, name)
         option = f"ports[{name}]"
         if port is None:
-            yield Missing(f"{option}: there is no link {name} in the same network namespace")
+            thing = Thing(LINK, name, self._netns)
+            yield Missing(f"{option}: there is no link {name} in the same network namespace", thing)
         elif port.kind == "bridge" or name == "lo":
             yield OptionError(option, "expected a link that can be a port; a bridge and the loopback cannot")
         elif port.master and port.master != own:
@@ -301,8 +323,10 @@ class Bridge(Resource):
     # --- change ----------------------------------------------------------------
 
     def create(self) -> list[Step]:
-        """The bridge by one message, then its alias, addresses, VLANs and ports."""
-        return [self.step(CREATE, self.requested(), self._create)]
+        """The bridge by one message, then its alias, addresses and VLANs; its ports when they are there."""
+        requested = self.requested()
+        own = [change for change in requested if not _is_of_ports(change)]
+        return [self.step(CREATE, own, self._create), *self.change(list(filter(_is_of_ports, requested)))]
 
     def _create(self) -> None:
         bridge: dict[str, int] = {}
@@ -324,14 +348,20 @@ class Bridge(Resource):
     def _furnish(self) -> None:
         """What the message of creation cannot carry; up comes last."""
         done = ("name", "mac", "mtu", "txqlen", *_ATTRIBUTES)
-        later = [change for change in self.requested() if change.path[0] not in done]
+        later = [change for change in self.requested() if change.path[0] not in done and not _is_of_ports(change)]
         if "alias" not in self.wanted:
             later.append(Change(("alias",), TABLE["alias"], None, ALIAS))
         for step in self.change(sorted(later, key=lambda change: change.path == ("up",))):
             step.run()
 
     def change(self, changes: t.Sequence[Change]) -> list[Step]:
-        """All changes of VLANs of one port are one step, since they depend on each other."""
+        """All changes of VLANs of one port are one step, since they depend on each other.
+
+        What concerns ports comes late: another object of the run may be what makes them.
+        """
+        return [step._replace(late=any(map(_is_of_ports, step.changes))) for step in self._steps(changes)]
+
+    def _steps(self, changes: t.Sequence[Change]) -> list[Step]:
         steps = []
         seen: set[tuple[str, ...]] = set()
         for change in changes:
@@ -469,6 +499,10 @@ class Bridge(Resource):
     def mark(self, ours: bool) -> None:
         """By the group of the bridge."""
         self._set(self.observed.handle[0].link.index, "mark", ours, group=GROUP if ours else 0)
+
+
+def _is_of_ports(change: Change) -> bool:
+    return change.path[0] == "ports"
 
 
 def _is_of_vlans(change: Change) -> bool:

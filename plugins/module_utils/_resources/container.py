@@ -26,6 +26,7 @@ from .._kernel.sysctl import namespace_of
 from .._model.errors import InvalidOptions, KernelError, Missing, NsfleetError, OptionError
 from .._model.field import LIVE, RECREATE, RESTART, Field, State, Table
 from .._model.resource import CREATE, DELETE, SET, Change, Observation, Passing, Resource, Step, flatten
+from .._model.things import NETNS, Thing
 from .._runtime import groups
 from .._runtime import state as states
 from .._runtime.bundle import Bundle
@@ -571,7 +572,8 @@ class Container(Passing):
                 continue
             path = where if where.startswith("/") else os.path.join(netns.DIRECTORY, where)
             if not os.path.exists(path):
-                yield Missing(f"namespaces.{option}: there is no namespace {where}")
+                thing = Thing(NETNS, os.path.basename(path))
+                yield Missing(f"namespaces.{option}: there is no namespace {where}", thing)
 
     # --- change ------------------------------------------------------------------
 

@@ -12,10 +12,11 @@ import socket as hosts
 import typing as t
 
 from .._model.addresses import interface_addresses, mac
-from .._model.errors import KernelError, Missing, OptionError
+from .._model.errors import KernelError, Missing, OptionError, Taken
 from .._model.field import Field, State, Table
 from .._model.names import optional_interface_name
 from .._model.quantities import between
+from .._model.things import ADDRESS, LINK, LINK_UP, NETWORK, Thing
 from .._netlink import address, ethtool
 from .._netlink.link import Link, Settings, get_link, set_link
 from .policy import ALIAS
@@ -213,15 +214,39 @@ def master_index(namespace: Namespace, name: str) -> int:
     return master.index
 
 
-def unfit_master(namespace: Namespace, name: str, option: str) -> t.Iterator[Exception]:
+def things(options: State) -> t.Iterator[Thing]:
+    """What of use to others a link with these options is, or what of it can be in the way of others.
+
+    :param options: its name, its namespace as the task says, addresses, and whether it is up.
+    """
+    name, netns = options["name"], options.get("netns", "")
+    yield Thing(LINK, name, netns)
+    if options.get("up"):
+        yield Thing(LINK_UP, name, netns)
+    for cidr in options.get("addresses", ()):
+        yield Thing(ADDRESS, cidr.partition("/")[0], netns)
+        yield Thing(NETWORK, cidr, netns, name)
+
+
+def given_up(before: State, wanted: State) -> t.Iterator[Thing]:
+    """Addresses that a link has and is not to have."""
+    if "addresses" in wanted:
+        kept = set(things(wanted))
+        gone = (thing for thing in things(before) if thing.kind == ADDRESS)
+        yield from (thing for thing in gone if thing not in kept)
+
+
+def unfit_master(namespace: Namespace, name: str, netns: str, option: str) -> t.Iterator[Exception]:
     """Why a link cannot be made a port of another one.
 
     :param name: of the other one, empty for none.
+    :param netns: the namespace, as the task says.
     :param option: path of the option, for the error.
     """
     master = get_link(namespace.socket, name) if name else None
     if name and master is None:
-        yield Missing(f"{option}: there is no link {name} in the same network namespace")
+        thing = Thing(LINK, name, netns)
+        yield Missing(f"{option}: there is no link {name} in the same network namespace", thing)
     elif master is not None and master.kind != "bridge":
         yield OptionError(option, f"expected a bridge, but {name} is {master.kind or 'hardware'}")
 
@@ -236,9 +261,12 @@ def stable_mac(*parts: str) -> str:
     return "02:" + hashlib.sha256(words).digest()[:5].hex(":")
 
 
-def taken_addresses(namespace: Namespace, wanted: t.Iterable[str], own: int, option: str) -> t.Iterator[OptionError]:
+def taken_addresses(
+    namespace: Namespace, wanted: t.Iterable[str], own: int, netns: str, option: str
+) -> t.Iterator[OptionError]:
     """Wanted addresses that another link of the namespace has.
 
+    :param netns: the namespace, as the task says.
     :param own: index of the link that is to have them, 0 if it is not there yet.
     :param option: path of the option, for the error.
     """
@@ -249,4 +277,5 @@ def taken_addresses(namespace: Namespace, wanted: t.Iterable[str], own: int, opt
         index = bearers.get(cidr.partition("/")[0])
         other = get_link(namespace.socket, index=index) if index else None
         if other is not None:
-            yield OptionError(f"{option}[{number}]", f"{cidr} is an address of {other.name} already; choose another")
+            words = f"{cidr} is an address of {other.name} already; choose another"
+            yield Taken(f"{option}[{number}]", words, Thing(ADDRESS, cidr.partition("/")[0], netns))

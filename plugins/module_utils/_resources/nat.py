@@ -13,6 +13,7 @@ import typing as t
 
 from .._kernel import sysctl
 from .._kernel.namespace import inside
+from .._model import things
 from .._model.addresses import ip_address, subnet, unicast_address
 from .._model.errors import InvalidOptions, Missing, NsfleetError, OptionError
 from .._model.field import Field, State, Table
@@ -205,7 +206,8 @@ class Nat(Resource):
             yield Missing(command.NO_COMMAND)
             return
         if self._live is None:
-            yield Missing(f"netns: there is no network namespace {self.given.get('netns')!r}")
+            name = self.given.get("netns", "")
+            yield Missing(f"netns: there is no network namespace {name!r}", things.Thing(things.NETNS, name))
             return
         if self.absent:
             return
@@ -231,7 +233,8 @@ class Nat(Resource):
             if off:
                 yield Missing(
                     f"{parameter} is 0, so that the kernel forwards no IPv{family} packets; set it to 1, "
-                    "as the role nsfleet.linux.host does"
+                    "as the role nsfleet.linux.host does",
+                    things.Thing(things.SYSCTL, f"{parameter}=1", self.given.get("netns", "")),
                 )
 
     def _conflicts(self, live: _Live) -> t.Iterator[Exception]:
@@ -265,7 +268,8 @@ class Nat(Resource):
                 yield Missing(
                     f"{self._entry(publication)}.localhost: {options['to']} is in a network of no link there, so that "
                     "packets of 127.0.0.0/8 cannot be sent to it; give the link its address first, or set localhost "
-                    "to false"
+                    "to false",
+                    things.Thing(things.NETWORK, options["to"], self.given.get("netns", "")),
                 )
         for text, listener in _taken(live.namespace, added, self.wanted["publications"]):
             yield OptionError(
@@ -329,7 +333,7 @@ class Nat(Resource):
 
         :param repair: also put right what no option speaks of.
         """
-        live = self._live
+        live = self._look()  # anew: what others have in the table may have changed by the same run
         if live is None:
             raise NsfleetError(f"{self.target}: the network namespace {self.given.get('netns')!r} is gone")
         localhost = Localhost(live.namespace)

@@ -19,6 +19,7 @@ from .._model.errors import KernelError, Missing, OptionError
 from .._model.field import RECREATE, Field, State, Table
 from .._model.names import netns_name
 from .._model.resource import CREATE, DELETE, SET, Change, Observation, Resource, Step
+from .._model.things import LINK, LINK_UP, NETNS, SYSCTL, Thing
 from .._netlink.link import Settings, get_link, set_link
 from .._netlink.message import Socket
 from .policy import GROUP, POLICY
@@ -164,6 +165,20 @@ class Netns(Resource):
     def _file(self, name: str) -> str:
         return os.path.join(FILES_DIRECTORY, self.name, name)
 
+    # --- for other objects -------------------------------------------------------
+
+    def makes(self) -> t.Iterator[Thing]:
+        """The namespace by its name and by its path, its loopback, and its parameters."""
+        if self.absent:
+            return
+        for name in (self.name, os.path.join(netns.DIRECTORY, self.name)):
+            yield Thing(NETNS, name)
+            yield Thing(LINK, "lo", name)
+            if self.wanted.get("loopback"):
+                yield Thing(LINK_UP, "lo", name)
+            for parameter, value in self.wanted.get("sysctls", {}).items():
+                yield Thing(SYSCTL, f"{parameter.replace('/', '.')}={value}", name)
+
     # --- preflight -------------------------------------------------------------
 
     def preflight(self, steps: t.Sequence[Step]) -> t.Iterable[Exception]:
@@ -179,8 +194,11 @@ class Netns(Resource):
     def _unknown_sysctls(self) -> t.Iterator[Exception]:
         """Parameters that the namespace does not have, or a new one would not; those of a link come with the link."""
         for name in self._absent_sysctls():
-            if any(part in sysctl.parameter_path(name).split("/") for part in _OF_LINKS):
-                yield Missing(f"sysctls[{name}]: there is no such parameter in the namespace; is its link there?")
+            if _link_of(name):
+                thing = Thing(LINK, _link_of(name), self.name)
+                yield Missing(
+                    f"sysctls[{name}]: there is no such parameter in the namespace; is its link there?", thing
+                )
             else:
                 yield OptionError(f"sysctls[{name}]", "a network namespace of this kernel has no such parameter")
 
@@ -226,8 +244,14 @@ class Netns(Resource):
         return [change for change in super().requested() if change.path != ("mounted",)]
 
     def create(self) -> list[Step]:
-        """Make or attach the namespace, then what belongs into it."""
-        return [self.step(CREATE, self.requested(), self._create)]
+        """Make or attach the namespace, then what belongs into it; what belongs to links when they are there."""
+        requested = self.requested()
+        own = [change for change in requested if not _is_of_link(change)]
+        return [self.step(CREATE, own, self._create), *self.change(list(filter(_is_of_link, requested)))]
+
+    def change(self, changes: t.Sequence[Change]) -> list[Step]:
+        """Parameters of links come late: another object of the run may be what makes the link."""
+        return [step._replace(late=any(map(_is_of_link, step.changes))) for step in super().change(changes)]
 
     def _create(self) -> None:
         if self._source:
@@ -236,7 +260,8 @@ class Netns(Resource):
             self._do("create", netns.create, self.name, self._prepare)
         self.observed = self.observe({})
         for change in self.requested():
-            self.write(change)
+            if not _is_of_link(change):
+                self.write(change)
 
     def _prepare(self) -> None:
         """Mark the new namespace by the group of its loopback, before anybody can see it."""
@@ -327,6 +352,16 @@ class Netns(Resource):
             function(*arguments)
         except OSError as error:
             raise KernelError(f"{what} of {self.target}", error) from error
+
+
+def _is_of_link(change: Change) -> bool:
+    return change.path[0] == "sysctls" and len(change.path) > 1 and bool(_link_of(change.path[1]))
+
+
+def _link_of(parameter: str) -> str:
+    """The link that a kernel parameter belongs to, empty for one of the whole namespace."""
+    *_rest, folder, link, _name = ("", "", *sysctl.parameter_path(parameter).split("/"))
+    return link if folder in _OF_LINKS and link not in ("all", "default") else ""
 
 
 def _shown(namespace: Identity) -> str:

@@ -16,6 +16,7 @@ from .._model.field import Field, State, Table
 from .._model.names import interface_name, netns_reference
 from .._model.quantities import between
 from .._model.resource import CREATE, DELETE, SET, Change, Observation, Resource, Step
+from .._model.things import ADDRESS, LINK, LINK_UP, NETNS, NETWORK, Thing
 from .._netlink import address
 from .._netlink.link import get_link
 from .._netlink.namespace import Namespace
@@ -169,7 +170,11 @@ class Route(Resource):
     @property
     def key(self) -> str:
         """What the kernel tells it apart by, and its namespace."""
-        return f"{self._destination} {self._table} {self._metric}@{self.given.get('netns', '')}"
+        return f"{self._destination} {self._table} {self._metric}@{self._netns}"
+
+    @property
+    def _netns(self) -> str:
+        return str(self.given.get("netns", ""))
 
     # --- observe ---------------------------------------------------------------
 
@@ -194,21 +199,23 @@ class Route(Resource):
         if self.absent:
             return
         if self._namespace is None:
-            yield Missing(f"netns: there is no network namespace {self.given.get('netns')!r}")
+            yield Missing(f"netns: there is no network namespace {self._netns!r}", Thing(NETNS, self._netns))
             return
         problems = list(self._link_problems(self._namespace))
         yield from problems or self._gateway_problems(self._namespace)
         source = self.wanted.get("source")
         if source and source not in _own_addresses(self._namespace):
-            yield Missing(f"source: no link there has the address {source}")
+            yield Missing(f"source: no link there has the address {source}", Thing(ADDRESS, source, self._netns))
 
     def _link_problems(self, namespace: Namespace) -> t.Iterator[Missing]:
         name = self.wanted.get("dev")
         link = get_link(namespace.socket, name) if name else None
         if name and link is None:
-            yield Missing(f"dev: there is no link {name} in the same network namespace")
+            thing = Thing(LINK, name, self._netns)
+            yield Missing(f"dev: there is no link {name} in the same network namespace", thing)
         elif link is not None and not link.up:
-            yield Missing(f"dev: {name} is down, and the kernel takes no routes over links that are down")
+            thing = Thing(LINK_UP, link.name, self._netns)
+            yield Missing(f"dev: {name} is down, and the kernel takes no routes over links that are down", thing)
 
     def _gateway_problems(self, namespace: Namespace) -> t.Iterator[Missing]:
         via, dev = self.wanted.get("via"), self.wanted.get("dev")
@@ -219,7 +226,8 @@ class Route(Resource):
             where = f"the link {dev}" if dev else "any link there"
             yield Missing(
                 f"via: {via} is not in a network of {where}; give a link an address of that network first, "
-                "or set onlink to true"
+                "or set onlink to true",
+                Thing(NETWORK, via, self._netns, dev or ""),
             )
 
     # --- change ----------------------------------------------------------------
@@ -241,9 +249,9 @@ class Route(Resource):
         self._write([change])
 
     def _write(self, changes: t.Sequence[Change] = ()) -> None:
-        namespace = self._namespace
+        namespace = self._namespace or _open(self._netns)  # another object of the run may have made it since
         if namespace is None:
-            raise NsfleetError(f"{self.target}: the network namespace {self.given.get('netns')!r} is gone")
+            raise NsfleetError(f"{self.target}: the network namespace {self._netns!r} is gone")
         # What no change speaks of stays as it is: drift that is only warned of is not repaired by the way.
         state = {**self.wanted, **(self.observed.state or {}), **{change.path[0]: change.after for change in changes}}
         if state["via"] and "dev" not in self.wanted:

@@ -13,11 +13,12 @@ import errno
 import functools
 import typing as t
 
-from .._model.errors import InvalidOptions, KernelError, Missing, OptionError
+from .._model.errors import InvalidOptions, KernelError, Missing, OptionError, Taken
 from .._model.field import RECREATE, Field, State, Table
 from .._model.names import interface_name, netns_reference
 from .._model.quantities import between
 from .._model.resource import CREATE, DELETE, SET, Change, Observation, Resource, Step, changed
+from .._model.things import LINK, NETNS, Thing
 from .._netlink.link import Settings, create_veth, delete_link, get_link, set_link
 from .._netlink.namespace import Namespace, everywhere
 from . import interface
@@ -145,6 +146,19 @@ class Veth(Resource):
         state["netns"] = wanted.get("netns", "") if at_home else live.namespace.reference
         return state
 
+    # --- for other objects -------------------------------------------------------
+
+    def makes(self) -> t.Iterator[Thing]:
+        """Both ends with their addresses."""
+        for end in self._wanted_ends if not self.absent else ():
+            yield from interface.things(end)
+
+    def removes(self) -> t.Iterator[Thing]:
+        """Both ends of a pair that goes; of one that stays the addresses that it loses."""
+        state = self.observed.state
+        for before, wanted in zip((state, state["peer"]), self._wanted_ends) if state else ():
+            yield from interface.things(before) if self.absent else interface.given_up(before, wanted)
+
     # --- preflight -------------------------------------------------------------
 
     def preflight(self, steps: t.Sequence[Step]) -> t.Iterable[Exception]:
@@ -154,7 +168,8 @@ class Veth(Resource):
         for number, (wanted, namespace) in enumerate(zip(self._wanted_ends, self._namespaces)):
             prefix = "peer." if number else ""
             if namespace is None:
-                yield Missing(f"{prefix}netns: there is no network namespace {wanted.get('netns')!r}")
+                name = wanted.get("netns", "")
+                yield Missing(f"{prefix}netns: there is no network namespace {name!r}", Thing(NETNS, name))
             else:
                 yield from self._obstacles(number, wanted, namespace, prefix)
         yield from self._same_place()
@@ -162,15 +177,17 @@ class Veth(Resource):
     def _obstacles(self, number: int, wanted: State, namespace: Namespace, prefix: str) -> t.Iterator[Exception]:
         live = self.observed.handle[number] if self.observed.exists else None
         own = live.link.index if live and live.namespace.identity == namespace.identity else 0
+        netns = wanted.get("netns", "")
         taken = get_link(namespace.socket, wanted["name"])
         if taken is not None and taken.index != own:
-            yield OptionError(
+            yield Taken(
                 f"{prefix}name",
                 f"{wanted['name']} is the name of another link there ({_kind(Interface(namespace, taken))}); "
                 "remove that link or choose another name",
+                Thing(LINK, wanted["name"], netns),
             )
-        yield from interface.unfit_master(namespace, wanted.get("master", ""), f"{prefix}master")
-        yield from interface.taken_addresses(namespace, wanted.get("addresses", ()), own, f"{prefix}addresses")
+        yield from interface.unfit_master(namespace, wanted.get("master", ""), netns, f"{prefix}master")
+        yield from interface.taken_addresses(namespace, wanted.get("addresses", ()), own, netns, f"{prefix}addresses")
 
     def _same_place(self) -> t.Iterator[OptionError]:
         first, second = self._namespaces
