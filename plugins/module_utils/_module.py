@@ -10,6 +10,7 @@ import contextlib
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 from ._code import finder  # before all that follows: it makes further imports cheaper
 from ._model.errors import InvalidOptions, NsfleetError
@@ -17,7 +18,7 @@ from ._model.resource import Passing
 from ._plan.engine import Outcome, converge
 
 if t.TYPE_CHECKING:
-    from ._model.field import Table
+    from ._model.field import State, Table
     from ._model.resource import Resource
 
 #: The first is here for being imported.
@@ -44,6 +45,39 @@ class _Module(AnsibleModule):
         super().log(msg, log_args)
 
 
+class _ModuleOfEntries(_Module):
+    """``AnsibleModule`` of a table with lists of which each entry has the options of another module.
+
+    How it was called is neither logged nor returned in full: it may be long, and which parts of it are secret, only
+    the tables of the entries say.
+    """
+
+    def __init__(self, table: Table) -> None:
+        self._validators: dict[Table, ArgumentSpecValidator] = {}
+        super().__init__(table)
+        self._confidential = [field.name for field in table.fields if field.type == "list"]
+
+    def exit_json(self, **result: t.Any) -> None:
+        """End well."""
+        super().exit_json(invocation=self._invocation(), **result)
+
+    def fail_json(self, msg: str, **result: t.Any) -> None:
+        """End with an error."""
+        super().fail_json(msg, invocation=self._invocation(), **result)
+
+    def _invocation(self) -> dict[str, t.Any]:
+        lists = {name: f"{len(value)} entries" for name, value in self.params.items() if isinstance(value, list)}
+        return {"module_args": {**self.params, **lists}}
+
+    def check(self, table: Table, entry: t.Mapping[str, t.Any]) -> tuple[State, t.Sequence[str]]:
+        """The options of an entry with their defaults, and what is wrong with them."""
+        if table not in self._validators:
+            self._validators[table] = ArgumentSpecValidator(table.arguments(), **table.rules)
+        result = self._validators[table].validate(entry)
+        self.no_log_values.update(result._no_log_values)
+        return result.validated_parameters, result.error_messages
+
+
 def run(kind: type[Resource]) -> None:
     """Run the module of a kind of resource; it ends the process.
 
@@ -62,6 +96,38 @@ def run(kind: type[Resource]) -> None:
     for warning in outcome.warnings:
         module.warn(warning)
     module.exit_json(**_result(outcome, module._diff))
+
+
+def run_topology() -> None:
+    """Run the module ``topology``; it ends the process."""
+    from ._resources import topology
+
+    module = _ModuleOfEntries(topology.TABLE)
+    with _errors_for_people(module):
+        named = topology.declared(module.params, module.check)
+        resources = topology.ordered([*named, *_surplus(module.params, named)])
+        outcome = converge(resources, check=module.check_mode)
+    if outcome.written:
+        _settle_code()
+    for warning in outcome.warnings:
+        module.warn(warning)
+    module.exit_json(**_result_of_many(outcome, module._diff))
+
+
+def _surplus(options: t.Mapping[str, t.Any], named: t.Sequence[Resource]) -> list[Resource]:
+    """What is ours and not named, of the kinds that the task has a list of, if it is to be removed."""
+    if options["purge"] != "owned":
+        return []
+    from ._plan.surplus import recorded_keys, unnamed
+    from ._resources import topology
+
+    found: list[Resource] = []
+    for option, part in topology.PARTS.items():
+        if options[option] is not None:
+            kind = part.kind()
+            recorded = recorded_keys(kind) if hasattr(kind, "domain") else ()
+            found += unnamed(topology.surplus(option, recorded), [each for each in named if type(each) is kind])
+    return found
 
 
 def run_info(table: Table, gather: t.Callable[[t.Mapping[str, t.Any]], dict[str, t.Any]]) -> None:
@@ -125,6 +191,29 @@ def _result(outcome: Outcome, diff: bool) -> dict[str, t.Any]:
     }
     if diff and plan.changed:
         result["diff"] = plan.diff()
+    return result
+
+
+def _result_of_many(outcome: Outcome, diff: bool) -> dict[str, t.Any]:
+    """What a task with many objects returns: each object by its kind and in the order of the task."""
+    objects: dict[str, list[dict[str, t.Any]]] = {}
+    before: State = {}
+    after: State = {}
+    for plan in outcome.plans:
+        resource = plan.resource
+        if resource.observed.exists:
+            objects.setdefault(resource.kind, []).append(resource.shown())
+        if plan.changed:
+            sides = plan.diff()
+            for side, whole in (("before", before), ("after", after)):
+                whole.setdefault(resource.kind, {})[resource.key] = sides[side]
+    result: dict[str, t.Any] = {
+        "changed": outcome.changed,
+        "plan": [step for plan in outcome.plans for step in plan.describe()],
+        "topology": objects,
+    }
+    if diff and outcome.changed:
+        result["diff"] = {"before": before, "after": after}
     return result
 
 

@@ -97,6 +97,10 @@ class Resource(abc.ABC):
     domain: str
     #: Below which what is known of objects of this kind is kept; as long-lived as the objects.
     root = "/run/nsfleet"
+    #: Whether an object can be found by its identity, whatever it is called and wherever it is by now.
+    movable: t.ClassVar[bool] = False
+    #: Where the options are in a task with many objects, as people write it: ``veths[12]``.
+    place = ""
 
     def __init__(self, options: t.Mapping[str, t.Any]) -> None:
         self.options = options
@@ -146,6 +150,10 @@ class Resource(abc.ABC):
     def absent(self) -> bool:
         """Whether the object is to be removed."""
         return self.options.get("state") == "absent"
+
+    def needs(self) -> t.Iterable[Thing]:
+        """What other objects of the run have to make first, if they are what makes it."""
+        return ()
 
     def makes(self) -> t.Iterable[Thing]:
         """What of use to other objects is there once the object is as wanted."""

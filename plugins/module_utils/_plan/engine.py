@@ -81,8 +81,12 @@ def _consider(
 
 
 def look(resources: t.Sequence[Resource], stores: Stores) -> list[Plan]:
-    """Observe every object and plan."""
-    plans = []
+    """Observe every object and plan.
+
+    :raises NsfleetError: an object is foreign and would be changed, or drifted and is to stay; of many objects, all.
+    """
+    plans: list[Plan] = []
+    errors: list[OptionError] = []
     interrupted = {store: _keys_of_ours(store) for store in stores}
     for resource in resources:
         store = stores.of(resource)
@@ -90,7 +94,14 @@ def look(resources: t.Sequence[Resource], stores: Stores) -> list[Plan]:
         record = store.load(resource.key)
         resource.applied, resource.originals = (record.options, record.originals) if record else ({}, {})
         resource.observed = resource.observe(record.identity if record else {})
-        plans.append(make_plan(resource, record if record and record.concerns(resource) else None))
+        try:
+            plans.append(make_plan(resource, record if record and record.concerns(resource) else None))
+        except NsfleetError as error:
+            if len(resources) == 1:
+                raise
+            errors.append(_placed(resource, error))
+    if errors:
+        raise InvalidOptions(errors)
     return plans
 
 
@@ -112,15 +123,21 @@ def preflight(plans: t.Sequence[Plan], check: bool) -> list[str]:
         for problem in plan.resource.preflight(plan.steps) if plan.steps else ():
             if neighbours.solve(problem):
                 continue
+            error = _placed(plan.resource, problem)
             if isinstance(problem, Missing) and check:
-                warnings.append(f"{problem} (in check mode: an earlier task may be what makes it)")
-            elif isinstance(problem, OptionError):
-                errors.append(problem)
+                warnings.append(f"{error} (in check mode: an earlier task may be what makes it)")
             else:
-                errors.append(OptionError("", str(problem)))
+                errors.append(error)
     if errors:
         raise InvalidOptions(errors)
     return warnings
+
+
+def _placed(resource: Resource, problem: Exception) -> OptionError:
+    """A problem as one of the task, which may have more objects than this one."""
+    if isinstance(problem, OptionError):
+        return OptionError(".".join(filter(None, (resource.place, problem.option))), problem.problem)
+    return OptionError(resource.place, str(problem))
 
 
 class _Neighbours:

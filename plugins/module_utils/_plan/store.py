@@ -196,6 +196,11 @@ class Store:
 
     # --- records -------------------------------------------------------------
 
+    def keys(self) -> list[str]:
+        """Keys of all objects that were recorded, sorted."""
+        names = (name for name in files.list_directory(self.records) if not name.startswith("."))
+        return sorted(_unquoted(name[: -len(_ENDING)]) for name in names if name.endswith(_ENDING))
+
     def load(self, key: str) -> Record | None:
         """What was applied last to the object with this key."""
         return Record.load(self._read(self._record_path(key)))

@@ -160,15 +160,18 @@ class _Change:
             for each in reversed(touched)
             if each.resource.absent
         ]
-        again = [
-            each for each in reversed(touched) if not each.resource.absent and _restore(each.resource, each.before)
-        ]
-        for each in reversed(again):  # what it needed may have come back since
-            left += _restore(each.resource, each.before)
+        staying = [each for each in touched if not each.resource.absent]
+        failed = [words for each in reversed(staying) for words in _restore(each.resource, each.before)]
+        left += failed if len(self._objects) == 1 else self._restore_what_depends()
         for each in touched:
             _clean(each.resource, t.cast(State, each.intent), left)
             _record_again(each.resource, t.cast(State, each.intent), each.store)
         return left
+
+    def _restore_what_depends(self) -> list[str]:
+        """Once more, from the first to the last: what one needs, or lost with another, may be there only now."""
+        objects = [each for each in self._objects if (each.intent or each.before.owned) and not each.resource.absent]
+        return [words for each in objects for words in _restore(each.resource, each.before)]
 
 
 def _begun(store: Store, resources: t.Sequence[Resource]) -> dict[str, State]:

@@ -149,6 +149,7 @@ class Bridge(Resource):
     kind = "bridge"
     table = TABLE
     domain = "network"
+    movable = True
 
     def __init__(self, options: t.Mapping[str, t.Any]) -> None:
         super().__init__(options)
@@ -234,6 +235,10 @@ class Bridge(Resource):
     @property
     def _netns(self) -> str:
         return str(self.given.get("netns", ""))
+
+    def needs(self) -> t.Iterator[Thing]:
+        """Its namespace; its ports may come later."""
+        yield Thing(NETNS, self._netns)
 
     def makes(self) -> t.Iterator[Thing]:
         """The bridge with its addresses."""

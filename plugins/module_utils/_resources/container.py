@@ -447,6 +447,10 @@ class Container(Passing):
     def _limits(self) -> State:
         return {field.name: self.wanted[field.name] for field in limits.LIMITS if field.name in self.wanted}
 
+    def needs(self) -> t.Iterator[Thing]:
+        """The network namespace that it is to be in."""
+        yield Thing(NETNS, str(self.wanted.get("namespaces", {}).get("network", "")))
+
     # --- preflight ---------------------------------------------------------------
 
     def preflight(self, steps: t.Sequence[Step]) -> t.Iterable[Exception]:

@@ -198,6 +198,13 @@ class Nat(Resource):
         table = nft.observe(namespace.fd, LAYOUT) if command.command() else None
         return _Live(namespace, table, nft.alterations(namespace.fd, LAYOUT, table) if table else ())
 
+    def needs(self) -> t.Iterator[things.Thing]:
+        """Its namespace, and the links behind it."""
+        netns = self.given.get("netns", "")
+        yield things.Thing(things.NETNS, netns)
+        for options in self.wanted["networks"].values():
+            yield things.Thing(things.LINK, options["link"], netns)
+
     # --- preflight -------------------------------------------------------------
 
     def preflight(self, steps: t.Sequence[Step]) -> t.Iterable[Exception]:

@@ -192,6 +192,11 @@ class Route(Resource):
                 return Observation(self.table.read(live), route.protocol == PROTOCOL, identity, live, source)
         return Observation(None, identity=identity)
 
+    def needs(self) -> t.Iterator[Thing]:
+        """Its namespace, its link, and the network of its gateway by whichever link."""
+        yield Thing(NETNS, self._netns)
+        yield Thing(LINK, self.wanted.get("dev", ""), self._netns)
+
     # --- preflight -------------------------------------------------------------
 
     def preflight(self, steps: t.Sequence[Step]) -> t.Iterable[Exception]:

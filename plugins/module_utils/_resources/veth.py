@@ -60,6 +60,7 @@ class Veth(Resource):
     kind = "veth"
     table = TABLE
     domain = "network"
+    movable = True
 
     def __init__(self, options: t.Mapping[str, t.Any]) -> None:
         super().__init__(options)
@@ -147,6 +148,13 @@ class Veth(Resource):
         return state
 
     # --- for other objects -------------------------------------------------------
+
+    def needs(self) -> t.Iterator[Thing]:
+        """The namespaces and bridges of both ends."""
+        for end in self._wanted_ends:
+            netns = end.get("netns", "")
+            yield Thing(NETNS, netns)
+            yield Thing(LINK, end.get("master", ""), netns)
 
     def makes(self) -> t.Iterator[Thing]:
         """Both ends with their addresses."""

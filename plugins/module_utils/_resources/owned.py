@@ -1,0 +1,89 @@
+# PRIVATE to the nsfleet.linux collection: it may change at any time, do not import it from elsewhere.
+# Copyright (c) 2026, the nsfleet.linux authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What of ours is on this host, kind by kind, as options of a task that would remove it.
+
+The kernel says what is ours, by the marks of the objects. Where it would be dear to look everywhere, or where a mark is
+also that of another kind, the records of earlier runs say where to look, and the kernel whether it is there.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from .._kernel import netns as names
+from .._kernel.namespace import identity
+from .._model.field import State
+from .._netlink.link import Link, list_links
+from .._netlink.namespace import Namespace, everywhere
+from .policy import GROUP
+
+Recorded = t.Sequence[str]  #: keys of the objects that earlier runs recorded
+
+
+def netns(recorded: Recorded) -> t.Iterator[State]:
+    """Names of network namespaces: those that we made are marked, those that we gave a name only are recorded."""
+    for name in names.names():
+        if name in recorded or _is_marked(name):
+            yield {"name": name}
+
+
+def _is_marked(name: str) -> bool:
+    try:
+        namespace = Namespace(f"{names.DIRECTORY}/{name}")
+    except OSError:  # its mount is lost: nobody can tell whose it was
+        return False
+    return any(link.group == GROUP for link in list_links(namespace.socket) if link.name == "lo")
+
+
+def bridges(recorded: Recorded) -> t.Iterator[State]:
+    """Bridges, in whatever namespace."""
+    return _links(recorded, lambda link: link.kind == "bridge")
+
+
+def veths(recorded: Recorded) -> t.Iterator[State]:
+    """Ends of veth pairs, in whatever namespace."""
+    return _links(recorded, lambda link: link.kind == "veth")
+
+
+def _links(recorded: Recorded, wanted: t.Callable[[Link], bool]) -> t.Iterator[State]:
+    """Links by the names that tasks gave them, so that their records go with them, then all that there are."""
+    yield from map(_named, recorded)
+    here = identity("/proc/thread-self/ns/net")
+    for namespace in everywhere():
+        reference = "" if namespace.identity == here else namespace.reference
+        for link in list_links(namespace.socket):
+            if link.group == GROUP and link.name != "lo" and wanted(link):
+                yield {"name": link.name, "netns": reference}
+
+
+def routes(recorded: Recorded) -> t.Iterator[State]:
+    """Routes that were recorded."""
+    for key in recorded:
+        words, _at, reference = key.rpartition("@")
+        destination, table, metric = words.split(" ")
+        yield {"destination": destination, "table": table, "metric": int(metric), "netns": reference}
+
+
+def nats(recorded: Recorded) -> t.Iterator[State]:
+    """Sets of networks and published ports that were recorded."""
+    return map(_named, recorded)
+
+
+def _named(key: str) -> State:
+    name, _at, reference = key.rpartition("@")
+    return {"name": name, "netns": reference}
+
+
+def cgroups(recorded: Recorded) -> t.Iterator[State]:
+    """Control groups that tasks made; those of containers have the same mark, and no record."""
+    return ({"name": path} for path in recorded)
+
+
+def containers(recorded: Recorded) -> t.Iterator[State]:
+    """All containers."""
+    del recorded  # they are what their directories say
+    from .._runtime import bundle
+
+    return ({"name": name} for name in bundle.names())
