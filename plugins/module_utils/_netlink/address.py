@@ -40,6 +40,17 @@ def list_addresses(sock: Socket, index: int = 0) -> list[Address]:
     :param index: of the link.
     :raises NetlinkError: the kernel refused.
     """
+    if sock.memory is None:
+        return _dumped(sock, index)
+    if "addresses" not in sock.memory:
+        found: dict[int, list[Address]] = {0: _dumped(sock)}
+        for each in found[0]:
+            found.setdefault(each.link, []).append(each)
+        sock.memory["addresses"] = found
+    return list(sock.memory["addresses"].get(index, ()))
+
+
+def _dumped(sock: Socket, index: int = 0) -> list[Address]:
     entries = sock.dump(RTM_GETADDR, _IFADDR.pack(0, 0, 0, 0, index))
     return [_address(entry) for entry in entries]
 

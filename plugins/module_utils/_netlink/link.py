@@ -39,6 +39,8 @@ ADDRESS, IFNAME, MTU, LINK, MASTER, LINKINFO = 1, 3, 4, 5, 10, 18
 IFALIAS, AF_SPEC, GROUP, NET_NS_FD, EXT_MASK = 20, 26, 27, 28, 29
 NUM_TX_QUEUES, NUM_RX_QUEUES, LINK_NETNSID, TXQLEN = 31, 32, 37, 13
 ALT_IFNAME = 53
+#: Bytes of a name that is an alternative one only.
+_SHORT = 16
 AF_INET6, INET6_ADDR_GEN_MODE = 10, 8
 INFO_KIND, INFO_DATA, INFO_SLAVE_KIND, INFO_SLAVE_DATA = 1, 2, 4, 5
 VETH_INFO_PEER = 1
@@ -193,9 +195,11 @@ def get_link(sock: Socket, name: str | None = None, index: int = 0) -> Link | No
 
     :raises NetlinkError: the kernel refused.
     """
+    if sock.memory is not None and (name is None or len(name) < _SHORT):
+        return _remembered(sock).get(index if name is None else name)
     body = IFINFO.pack(0, 0, index, 0, 0) + _SKIP_STATS
     if name is not None:
-        kind = IFNAME if len(name) < 16 else ALT_IFNAME
+        kind = IFNAME if len(name) < _SHORT else ALT_IFNAME
         body += attribute(kind, text(name))
     try:
         answer = sock.request(RTM_GETLINK, body)
@@ -212,10 +216,22 @@ def list_links(sock: Socket, master: int = 0) -> list[Link]:
     :param master: index of the bridge.
     :raises NetlinkError: the kernel refused.
     """
+    if sock.memory is not None:
+        found = (link for key, link in _remembered(sock).items() if isinstance(key, int))
+        return [link for link in found if master in (0, link.master)]
     body = IFINFO.pack(0, 0, 0, 0, 0) + _SKIP_STATS
     if master:
         body += attribute(MASTER, struct.pack("=I", master))
     return [Link(entry) for entry in sock.dump(RTM_GETLINK, body)]
+
+
+def _remembered(sock: Socket) -> dict[str | int, Link]:
+    """All links of a namespace by name and by index, read once."""
+    memory = t.cast("dict[str, t.Any]", sock.memory)
+    if "links" not in memory:
+        links = [Link(entry) for entry in sock.dump(RTM_GETLINK, IFINFO.pack(0, 0, 0, 0, 0) + _SKIP_STATS)]
+        memory["links"] = {**{link.name: link for link in links}, **{link.index: link for link in links}}
+    return t.cast("dict[str | int, Link]", memory["links"])
 
 
 def namespace_id(sock: Socket, namespace: int) -> int | None:

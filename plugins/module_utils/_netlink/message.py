@@ -100,7 +100,17 @@ def attributes(data: bytes, offset: int = 0) -> Attributes:
 
     :raises Garbled: an attribute has another length than there is room for.
     """
-    return Attributes(each_attribute(data, offset))
+    found = Attributes()
+    end = len(data) - 3
+    unpack_from = _ATTRIBUTE.unpack_from
+    while offset < end:  # as each_attribute(), without the cost of a generator: there are fifty of each link
+        length, kind = unpack_from(data, offset)
+        stop = offset + length
+        if length < 4 or stop > end + 3:
+            raise Garbled(f"an attribute of {length} bytes, where there are {end + 3 - offset}")
+        found[kind & NLA_TYPE_MASK] = data[offset + 4 : stop]
+        offset = (stop + 3) & ~3
+    return found
 
 
 def each_attribute(data: bytes, offset: int = 0) -> t.Iterator[tuple[int, bytes]]:
@@ -142,15 +152,21 @@ class Socket:
     """
 
     def __init__(self, namespace: int | None = None, protocol: int = socket.NETLINK_ROUTE) -> None:
-        if namespace is None:
-            self._socket = self._open(protocol)
-        else:
-            with inside(namespace):
-                self._socket = self._open(protocol)
+        self._real: socket.socket | None = self._open(namespace, protocol)
         self._sequence = 0
+        self._cookie: int | None = None
+        #: What was read by it, while nothing changes and nobody needs to ask again; ``None``: everybody asks.
+        self.memory: dict[str, t.Any] | None = None
 
     @staticmethod
-    def _open(protocol: int) -> socket.socket:
+    def _open(namespace: int | None, protocol: int) -> socket.socket:
+        if namespace is None:
+            return Socket._connect(protocol)
+        with inside(namespace):
+            return Socket._connect(protocol)
+
+    @staticmethod
+    def _connect(protocol: int) -> socket.socket:
         sock = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, protocol)
         for option in (_NETLINK_CAP_ACK, _NETLINK_EXT_ACK, _NETLINK_GET_STRICT_CHK):
             sock.setsockopt(_SOL_NETLINK, option, 1)
@@ -162,14 +178,24 @@ class Socket:
 
         :returns: 0 before Linux 5.14, which has none (SO_NETNS_COOKIE, ``net/core/sock.c``).
         """
-        try:
-            return number(self._socket.getsockopt(socket.SOL_SOCKET, _SO_NETNS_COOKIE, 8))
-        except OSError:
-            return 0
+        if self._cookie is None:
+            try:
+                self._cookie = number(self._socket.getsockopt(socket.SOL_SOCKET, _SO_NETNS_COOKIE, 8))
+            except OSError:
+                self._cookie = 0
+        return self._cookie
+
+    @property
+    def _socket(self) -> socket.socket:
+        if self._real is None:
+            raise OSError(errno.EBADF, "the netlink socket was closed")
+        return self._real
 
     def close(self) -> None:
         """Give the socket back."""
-        self._socket.close()
+        if self._real is not None:
+            self._real.close()
+            self._real = None
 
     def request(self, kind: int, body: bytes, flags: int = 0) -> bytes | None:
         """Send one request and wait for its end.

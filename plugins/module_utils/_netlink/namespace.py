@@ -2,44 +2,109 @@
 # Copyright (c) 2026, the nsfleet.linux authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A network namespace to work in: its descriptor, its identity and one socket, opened when it is first needed."""
+"""A network namespace to work in: its descriptor, its identity and one socket, opened when they are needed."""
 
 from __future__ import annotations
 
+import collections
+import contextlib
+import errno
 import os
+import socket as sockets
 import typing as t
+import weakref
 
 from .._kernel import netns, process
 from .._kernel.namespace import Identity, identity
 from .link import namespace_id
 from .message import Socket
 
+#: Most namespaces that are open at once: each has two descriptors, of which a process usually may have 1024.
+_MOST = 200
+
 
 class Namespace:
-    """An open network namespace; its descriptors go with the object.
+    """A network namespace; its descriptors go with the object.
+
+    Of many, those that were opened first are closed again, and opened anew when they are needed.
 
     :param reference: as in the options: a name, a path, a process id, or empty for the caller's own.
     :raises OSError: there is no such namespace.
     """
 
+    _opened: t.ClassVar[collections.deque[weakref.ref[Namespace]]] = collections.deque()
+    #: Those that everybody uses together meanwhile, by their paths; ``None``: everybody opens his own.
+    _shared: t.ClassVar[dict[str, Namespace] | None] = None
+
     def __init__(self, reference: str) -> None:
         self.reference = reference
-        self.fd = netns.open_reference(reference)
-        self.identity = identity(self.fd)
-        self._socket: Socket | None = None
+        self._fd: int | None = netns.open_reference(reference)
+        self.identity = identity(self._fd)
+        #: A socket of this namespace.
+        self.socket: Socket = _Socket(self)
+        self._count()
+
+    @classmethod
+    def of(cls, reference: str) -> Namespace:
+        """The namespace of a reference: within :meth:`read_once` the same object for all who ask.
+
+        :raises OSError: there is no such namespace.
+        """
+        if cls._shared is None:
+            return cls(reference)
+        path = netns.reference_path(reference)
+        if path not in cls._shared:
+            cls._shared[path] = cls(reference)
+            cls._shared[path].socket.memory = {}
+        return cls._shared[path]
+
+    @classmethod
+    @contextlib.contextmanager
+    def read_once(cls) -> t.Iterator[None]:
+        """A time in which nothing is changed: of each namespace, links and addresses are read once, all together."""
+        cls._shared = {}
+        try:
+            yield
+        finally:
+            for namespace in cls._shared.values():
+                namespace.socket.memory = None
+            cls._shared = None
 
     @property
-    def socket(self) -> Socket:
-        """A socket of this namespace."""
-        if self._socket is None:
-            self._socket = Socket(self.fd if self.reference else None)
-        return self._socket
+    def fd(self) -> int:
+        """A descriptor of it.
+
+        :raises OSError: it was closed meanwhile, and its reference leads to another namespace by now, or to none.
+        """
+        if self._fd is None:
+            self._reopen()
+        return t.cast(int, self._fd)
+
+    def _reopen(self) -> None:
+        fd = netns.open_reference(self.reference)
+        if identity(fd) != self.identity:
+            os.close(fd)
+            raise OSError(errno.ESTALE, f"{self.reference} is another network namespace by now")
+        self._fd = fd
+        self._count()
+
+    def _count(self) -> None:
+        self._opened.append(weakref.ref(self))
+        if len(self._opened) > _MOST:
+            oldest = self._opened.popleft()()
+            if oldest is not None:
+                oldest.close()
+
+    def close(self) -> None:
+        """Give the descriptors back, until they are needed again."""
+        self.socket.close()
+        if self._fd is not None:
+            os.close(self._fd)
+            self._fd = None
 
     def __del__(self) -> None:
-        if getattr(self, "_socket", None) is not None:
-            t.cast(Socket, self._socket).close()
-        if hasattr(self, "fd"):
-            os.close(self.fd)
+        if hasattr(self, "socket"):
+            self.close()
 
     def behind(self, nsid: int | None, first: t.Iterable[Namespace] = ()) -> Namespace | None:
         """The namespace that this one knows by an id.
@@ -54,6 +119,27 @@ class Namespace:
             if namespace_id(self.socket, namespace.fd) == nsid:
                 return namespace
         return next((each for each in everywhere() if namespace_id(self.socket, each.fd) == nsid), None)
+
+
+class _Socket(Socket):
+    """A socket that is opened when it is first used, and again when it was closed.
+
+    :param namespace: which it is of.
+    """
+
+    def __init__(self, namespace: Namespace) -> None:
+        self._namespace = weakref.proxy(namespace)
+        self._real = None
+        self._sequence = 0
+        self._cookie = None
+        self.memory = None
+
+    @property
+    def _socket(self) -> sockets.socket:
+        if self._real is None:
+            namespace = self._namespace
+            self._real = self._open(namespace.fd if namespace.reference else None, sockets.NETLINK_ROUTE)
+        return self._real
 
 
 def everywhere() -> t.Iterator[Namespace]:

@@ -180,6 +180,8 @@ def stale(plan: Plan, store: Store) -> Record | None:
         return None
     if plan.record is None and plan.drift:  # nobody knows what of it we ever applied
         return None
+    if plan.record is not None and not plan.changed and plan.record.speaks_of(resource):  # as most do, of many
+        return None
     record = next_record(plan.record, resource, plan.steps, plan.live)
     return None if record == store.load(resource.key) else record
 

@@ -31,6 +31,10 @@ class Record(t.NamedTuple):
         """The record as JSON has it."""
         return {name: dict(value) for name, value in self._asdict().items()}
 
+    def speaks_of(self, resource: Resource) -> bool:
+        """Whether it says just what was asked for, of just the object that is there."""
+        return self.options == resource.wanted and self.identity == (resource.observed.identity or {})
+
     def concerns(self, resource: Resource) -> bool:
         """Whether it speaks of the object that is there now, not of one of the same name that went away."""
         return not resource.observed.exists or resource.is_known_as(self.identity)

@@ -53,6 +53,8 @@ class Store:
             self._folders.append(os.path.dirname(self._folders[-1]))
         self.records = os.path.join(self.directory, kind)
         self.journal = os.path.join(self.directory, f"{kind}.journal")
+        #: Records that were read since the lock was taken.
+        self._known: dict[str, Record | None] = {}
 
     # --- locks ---------------------------------------------------------------
 
@@ -62,6 +64,7 @@ class Store:
 
         :returns: whether nobody can change anything meanwhile.
         """
+        self._known.clear()
         try:
             with _telling("open", self.directory):
                 fd = os.open(self.directory, _DIRECTORY)
@@ -91,6 +94,7 @@ class Store:
             os.close(fd)
 
     def _sweep(self) -> None:
+        self._known.clear()
         for folder in (self.records, self.directory):
             files.sweep(folder)
 
@@ -203,10 +207,13 @@ class Store:
 
     def load(self, key: str) -> Record | None:
         """What was applied last to the object with this key."""
-        return Record.load(self._read(self._record_path(key)))
+        if key not in self._known:
+            self._known[key] = Record.load(self._read(self._record_path(key)))
+        return self._known[key]
 
     def save(self, key: str, record: Record) -> None:
         """Keep what was applied."""
+        self._known.pop(key, None)
         with _telling("write", self._record_path(key)):
             files.write_with_directory(self._record_path(key), json.dumps(record.data(), sort_keys=True))
 
@@ -225,6 +232,7 @@ class Store:
 
         :param enclosed: tells by their keys which objects, of any kind of the domain, are gone with it.
         """
+        self._known.pop(key, None)
         files.remove(self._record_path(key))
         for kind in files.list_directory(self.directory) if enclosed else ():
             folder = os.path.join(self.directory, kind)

@@ -185,7 +185,7 @@ class Bridge(Resource):
         """
         if self._namespace is None:
             try:
-                self._namespace = Namespace(self.given.get("netns", ""))
+                self._namespace = Namespace.of(self.given.get("netns", ""))
             except OSError as error:
                 raise KernelError(f"open network namespace {self.given['netns']!r}", error) from error
         return self._namespace

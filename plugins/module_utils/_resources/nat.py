@@ -192,7 +192,7 @@ class Nat(Resource):
 
     def _look(self) -> _Live | None:
         try:
-            namespace = Namespace(self.given.get("netns", ""))
+            namespace = Namespace.of(self.given.get("netns", ""))
         except OSError:
             return None
         table = nft.observe(namespace.fd, LAYOUT) if command.command() else None

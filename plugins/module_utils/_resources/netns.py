@@ -22,6 +22,7 @@ from .._model.resource import CREATE, DELETE, SET, Change, Observation, Resource
 from .._model.things import LINK, LINK_UP, NETNS, SYSCTL, Thing
 from .._netlink.link import Settings, get_link, set_link
 from .._netlink.message import Socket
+from .._netlink.namespace import Namespace
 from .policy import GROUP, POLICY
 
 FILES_DIRECTORY = "/etc/netns"
@@ -133,28 +134,24 @@ class Netns(Resource):
         if namespace is None:
             return Observation({"mounted": False}, bool(last) or self.interrupted, last, _Handle(None))
         here = {"namespace": list(namespace)}
-        fd = netns.open_reference(self.name)
-        try:
-            state, marked = self._read(fd)
-        finally:
-            os.close(fd)
+        state, marked = self._read(Namespace.of(os.path.join(netns.DIRECTORY, self.name)))
         state.update(mounted=True, namespace=_shown(namespace))
         return Observation(state, marked or last == here or self.interrupted, here, _Handle(namespace))
 
-    def _read(self, fd: int) -> tuple[State, bool]:
-        sock = Socket(fd)
-        try:
-            loopback = get_link(sock, "lo")
-        finally:
-            sock.close()
+    def _read(self, namespace: Namespace) -> tuple[State, bool]:
+        loopback = get_link(namespace.socket, "lo")
         if loopback is None:
             raise KernelError(f"read loopback of {self.target}", OSError(errno.ENODEV, "there is no link lo"))
-        state: State = {"loopback": loopback.up, "files": self._read_files()}
-        names = {**self.wanted.get("sysctls", {}), **self.applied.get("sysctls", {})}
-        with inside(fd):
-            found = {name: sysctl.read_parameter(name) for name in names}
-        state["sysctls"] = {name: value for name, value in found.items() if value is not None}
+        state = {"loopback": loopback.up, "files": self._read_files(), "sysctls": self._read_sysctls(namespace)}
         return state, loopback.group == GROUP
+
+    def _read_sysctls(self, namespace: Namespace) -> State:
+        names = {**self.wanted.get("sysctls", {}), **self.applied.get("sysctls", {})}
+        if not names:
+            return {}
+        with inside(namespace.fd):
+            found = {name: sysctl.read_parameter(name) for name in names}
+        return {name: value for name, value in found.items() if value is not None}
 
     def _read_files(self) -> State:
         """Only files: of a directory, which ip-netns(8) mounts, too, no option can say what is in it."""

@@ -297,7 +297,7 @@ class Route(Resource):
 
 def _open(reference: str) -> Namespace | None:
     try:
-        return Namespace(reference)
+        return Namespace.of(reference)
     except OSError:
         return None
 

@@ -316,7 +316,7 @@ class Veth(Resource):
 
 def _open(reference: str) -> Namespace | None:
     try:
-        return Namespace(reference)
+        return Namespace.of(reference)
     except OSError:
         return None
 
