@@ -100,14 +100,14 @@ def run(kind: type[Resource]) -> None:
 
 def run_topology() -> None:
     """Run the module ``topology``; it ends the process."""
-    from ._netlink.namespace import Namespace
+    from ._kernel import once
     from ._resources import topology
 
     module = _ModuleOfEntries(topology.TABLE)
     with _errors_for_people(module):
         named = topology.declared(module.params, module.check)
         resources = topology.ordered([*named, *_surplus(module.params, named)])
-        outcome = converge(resources, check=module.check_mode, observing=Namespace.read_once)
+        outcome = converge(resources, check=module.check_mode, observing=once.asked)
     if outcome.written:
         _settle_code()
     for warning in outcome.warnings:

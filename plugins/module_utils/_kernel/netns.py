@@ -95,9 +95,12 @@ def remove(name: str) -> None:
     os.unlink(path)
 
 
-def holders(wanted: Identity) -> list[process.Process]:
-    """The processes that run in a network namespace or keep it by a thread or an open file, without the caller."""
-    found = Census(holders=True).namespaces.get(f"net:[{wanted.inode}]")
+def holders(wanted: Identity, census: Census) -> list[process.Process]:
+    """The processes that run in a network namespace or keep it by a thread or an open file, without the caller.
+
+    :param census: with holders.
+    """
+    found = census.namespaces.get(f"net:[{wanted.inode}]")
     if found is None:
         return []
     pids = {*found.pids, *(holder.pid for holder in found.holders)} - {os.getpid()}

@@ -66,6 +66,9 @@ class Step(t.NamedTuple):
     effect: str = LIVE
     #: Whether other objects of the run may have to be there first, in whatever order they come.
     late: bool = False
+    #: Does what ``run`` of each of many steps would do, all at once; called with what each has as its ``part``.
+    together: t.Callable[[t.Sequence[t.Any]], None] | None = None
+    part: t.Any = None
 
 
 class Observation(t.NamedTuple):

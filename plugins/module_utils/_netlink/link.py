@@ -342,3 +342,11 @@ def delete_link(sock: Socket, index: int) -> None:
     :raises NetlinkError: the kernel refused.
     """
     sock.request(RTM_DELLINK, IFINFO.pack(0, 0, index, 0, 0))
+
+
+def delete_group(sock: Socket, group: int) -> None:
+    """Remove all links of a group by one message, which takes the kernel little longer than one link.
+
+    :raises NetlinkError: the kernel refused; ``ENODEV``: there is none.
+    """
+    sock.request(RTM_DELLINK, IFINFO.pack(0, 0, 0, 0, 0) + attribute(GROUP, struct.pack("=I", group)))

@@ -155,8 +155,11 @@ class Socket:
         self._real: socket.socket | None = self._open(namespace, protocol)
         self._sequence = 0
         self._cookie: int | None = None
-        #: What was read by it, while nothing changes and nobody needs to ask again; ``None``: everybody asks.
-        self.memory: dict[str, t.Any] | None = None
+
+    @property
+    def memory(self) -> dict[str, t.Any] | None:
+        """What was read by it, while nothing changes and nobody needs to ask again; ``None``: everybody asks."""
+        return None
 
     @staticmethod
     def _open(namespace: int | None, protocol: int) -> socket.socket:

@@ -7,14 +7,13 @@
 from __future__ import annotations
 
 import collections
-import contextlib
 import errno
 import os
 import socket as sockets
 import typing as t
 import weakref
 
-from .._kernel import netns, process
+from .._kernel import netns, once, process
 from .._kernel.namespace import Identity, identity
 from .link import namespace_id
 from .message import Socket
@@ -33,8 +32,6 @@ class Namespace:
     """
 
     _opened: t.ClassVar[collections.deque[weakref.ref[Namespace]]] = collections.deque()
-    #: Those that everybody uses together meanwhile, by their paths; ``None``: everybody opens his own.
-    _shared: t.ClassVar[dict[str, Namespace] | None] = None
 
     def __init__(self, reference: str) -> None:
         self.reference = reference
@@ -46,29 +43,11 @@ class Namespace:
 
     @classmethod
     def of(cls, reference: str) -> Namespace:
-        """The namespace of a reference: within :meth:`read_once` the same object for all who ask.
+        """The namespace of a reference; while nothing is changed, one object for all who ask.
 
         :raises OSError: there is no such namespace.
         """
-        if cls._shared is None:
-            return cls(reference)
-        path = netns.reference_path(reference)
-        if path not in cls._shared:
-            cls._shared[path] = cls(reference)
-            cls._shared[path].socket.memory = {}
-        return cls._shared[path]
-
-    @classmethod
-    @contextlib.contextmanager
-    def read_once(cls) -> t.Iterator[None]:
-        """A time in which nothing is changed: of each namespace, links and addresses are read once, all together."""
-        cls._shared = {}
-        try:
-            yield
-        finally:
-            for namespace in cls._shared.values():
-                namespace.socket.memory = None
-            cls._shared = None
+        return once.ask(("network namespace", netns.reference_path(reference)), lambda: cls(reference))
 
     @property
     def fd(self) -> int:
@@ -132,7 +111,11 @@ class _Socket(Socket):
         self._real = None
         self._sequence = 0
         self._cookie = None
-        self.memory = None
+
+    @property
+    def memory(self) -> dict[str, t.Any] | None:
+        """What was read by it."""
+        return once.memory(self)
 
     @property
     def _socket(self) -> sockets.socket:

@@ -223,21 +223,24 @@ class Store:
         :param record: ``None``: there was none.
         """
         if record is None:
-            self.forget(key)
+            self.forget({key: None})
         elif record != self.load(key):
             self.save(key, record)
 
-    def forget(self, key: str, enclosed: t.Callable[[str], bool] | None = None) -> None:
-        """Drop the record of an object that is gone.
+    def forget(self, gone: t.Mapping[str, t.Callable[[str], bool] | None]) -> None:
+        """Drop the records of objects that are gone.
 
-        :param enclosed: tells by their keys which objects, of any kind of the domain, are gone with it.
+        :param gone: key of each to what tells, by their keys, which objects of any kind of the domain are gone with it.
         """
-        self._known.pop(key, None)
-        files.remove(self._record_path(key))
-        for kind in files.list_directory(self.directory) if enclosed else ():
+        for key in gone:
+            self._known.pop(key, None)
+            files.remove(self._record_path(key))
+        enclosing = [encloses for encloses in gone.values() if encloses]
+        for kind in files.list_directory(self.directory) if enclosing else ():
             folder = os.path.join(self.directory, kind)
             for name in files.list_directory(folder):
-                if enclosed and name.endswith(_ENDING) and enclosed(_unquoted(name[: -len(_ENDING)])):
+                key = _unquoted(name[: -len(_ENDING)])
+                if name.endswith(_ENDING) and any(encloses(key) for encloses in enclosing):
                     files.remove(os.path.join(folder, name))
             files.remove_empty(folder)
 

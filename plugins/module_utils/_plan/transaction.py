@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import itertools
 import typing as t
 
 from .._model.errors import NsfleetError
@@ -189,10 +190,21 @@ def _before(intent: State) -> Observation:
 def _apply(plans: t.Sequence[t.Sequence[Step]]) -> None:
     """Carry out the steps of every object, and those at last that may need other objects."""
     for late in (False, True):
-        for steps in plans:
-            for step in steps:
-                if step.late is late:
+        steps = (step for steps in plans for step in steps if step.late is late)
+        for together, several in itertools.groupby(steps, lambda step: step.together):
+            same = list(several)
+            if together is not None and len(same) > 1:
+                _run_together(together, same)
+            else:
+                for step in same:
                     _run(step)
+
+
+def _run_together(together: t.Callable[[t.Sequence[t.Any]], None], steps: t.Sequence[Step]) -> None:
+    try:
+        together([step.part for step in steps])
+    except OSError as error:
+        raise NsfleetError(f"{steps[0].action} {len(steps)} objects, {steps[0].target} first: {error}") from error
 
 
 def _run(step: Step) -> None:
@@ -214,14 +226,20 @@ def _verify(plan: Plan) -> None:
 
 
 def _record(plans: t.Sequence[Plan], stores: Stores) -> None:
+    for store in stores:
+        gone = [resource for resource in stores.resources(store) if resource.absent]
+        store.forget({resource.key: _encloses(resource) for resource in gone})
     for plan in plans:
         store = stores.of(plan.resource)
-        if plan.resource.absent:
-            store.forget(plan.resource.key, plan.resource.encloses)
-        else:
+        if not plan.resource.absent:
             record = stale(plan, store)
             if record is not None:
                 store.save(plan.resource.key, record)
+
+
+def _encloses(resource: Resource) -> t.Callable[[str], bool] | None:
+    """Tells which objects are gone with one; ``None``: of its kind, none ever is."""
+    return None if type(resource).encloses is Resource.encloses else resource.encloses
 
 
 def _settle(plans: t.Sequence[Plan], stores: Stores) -> None:

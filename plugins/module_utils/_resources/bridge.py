@@ -22,7 +22,7 @@ from .._netlink.namespace import Namespace
 from .._netlink.vlan import Vlan, apply_vlans, list_vlans
 from . import interface
 from .interface import Interface
-from .policy import ALIAS, GROUP, POLICY
+from .policy import ALIAS, GROUP, POLICY, is_ours
 
 #: Hundredths of a second, the kernel's unit for the times of a bridge (USER_HZ).
 _TICKS = 100
@@ -203,7 +203,7 @@ class Bridge(Resource):
             return Observation(None)
         live = Interface(self.namespace, link)
         ports = {port.name: port for port in list_links(self.namespace.socket, link.index)}
-        return Observation(self._state(live, ports), link.group == GROUP, {"link": live.identity}, (live, ports))
+        return Observation(self._state(live, ports), is_ours(link.group), {"link": live.identity}, (live, ports))
 
     def _find(self, known: list[int] | None) -> Link | None:
         """The bridge of the last run, whatever it is called now; else what has its name.
@@ -212,7 +212,7 @@ class Bridge(Resource):
         """
         if known is not None:
             link = get_link(self.namespace.socket, index=known[-1])
-            if link is not None and link.group == GROUP and Interface(self.namespace, link).identity == known:
+            if link is not None and is_ours(link.group) and Interface(self.namespace, link).identity == known:
                 return link
         return get_link(self.namespace.socket, self.name)
 
@@ -493,7 +493,8 @@ class Bridge(Resource):
 
     def delete(self) -> list[Step]:
         """The bridge; its ports stay as they are, without it."""
-        return [Step(DELETE, self.target, (), self._delete)]
+        live, _ports = self.observed.handle
+        return [Step(DELETE, self.target, (), self._delete, together=interface.delete, part=live)]
 
     def _delete(self) -> None:
         try:

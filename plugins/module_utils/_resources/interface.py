@@ -18,10 +18,11 @@ from .._model.names import optional_interface_name
 from .._model.quantities import between
 from .._model.things import ADDRESS, LINK, LINK_UP, NETWORK, Thing
 from .._netlink import address, ethtool
-from .._netlink.link import Link, Settings, get_link, set_link
-from .policy import ALIAS
+from .._netlink.link import Link, Settings, delete_group, get_link, set_link
+from .policy import ALIAS, LEAVING
 
 if t.TYPE_CHECKING:
+    from .._kernel.namespace import Identity
     from .._netlink.namespace import Namespace
 
 
@@ -157,6 +158,27 @@ def write(live: Interface, field: Field, before: t.Any, after: t.Any) -> None:
         raise KernelError(f"{doing} to {after!r}", error) from error
 
 
+def furnish(live: Interface, table: Table, options: State) -> None:
+    """Give a link that is new all its options: what one message can carry by one, then addresses; up comes last.
+
+    :raises KernelError: the kernel refused.
+    """
+    sock, index = live.namespace.socket, live.link.index
+    carried = [table[name].write(value) for name, value in options.items() if table[name].write and name != "up"]
+    try:
+        settings = Settings(master=master_index(live.namespace, options["master"]) if options.get("master") else None)
+        for each in carried:
+            settings = settings._replace(**{name: value for name, value in each._asdict().items() if value is not None})
+        if settings != Settings():
+            set_link(sock, index, settings)
+        for cidr in options.get("addresses", ()):
+            address.add_address(sock, index, cidr)
+        if options.get("up"):
+            set_link(sock, index, Settings(up=True))
+    except OSError as error:
+        raise KernelError(f"furnish {live.link.name} with {', '.join(options)}", error) from error
+
+
 def _write_addresses(live: Interface, before: t.Sequence[str], after: t.Sequence[str]) -> None:
     """Add before removing, so that the link is never without one it keeps; same address, other prefix: the reverse."""
     sock, index = live.namespace.socket, live.link.index
@@ -182,6 +204,21 @@ def _remove_if_there(live: Interface, cidr: str) -> None:
     except OSError as error:
         if error.errno != errno.EADDRNOTAVAIL:
             raise
+
+
+def delete(links: t.Sequence[Interface]) -> None:
+    """Remove links, those of one namespace together.
+
+    :raises OSError: the kernel refused.
+    """
+    by_namespace: dict[Identity, list[Interface]] = {}
+    for live in links:
+        by_namespace.setdefault(live.namespace.identity, []).append(live)
+    for same in by_namespace.values():
+        sock = same[0].namespace.socket
+        for live in same:
+            set_link(sock, live.link.index, Settings(group=LEAVING))
+        delete_group(sock, LEAVING)
 
 
 def rename(live: Interface, name: str) -> None:

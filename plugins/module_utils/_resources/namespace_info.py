@@ -24,7 +24,7 @@ from .._runtime import groups
 from .._runtime import state as states
 from .._runtime.bundle import Bundle, Damaged, names
 from .._runtime.spec import NAMESPACE_KINDS, Spec
-from .policy import GROUP
+from .policy import is_ours
 
 #: The largest process id that a kernel can give (proc(5), pid_max).
 _LARGEST_PID: t.Final = 1 << 22
@@ -223,7 +223,7 @@ def _is_marked(each: Namespace) -> bool:
         return False
     finally:
         os.close(fd)
-    return loopback is not None and loopback.group == GROUP
+    return loopback is not None and is_ours(loopback.group)
 
 
 def _user(uid: int | None) -> str | None:

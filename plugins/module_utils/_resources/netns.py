@@ -12,7 +12,8 @@ import signal
 import time
 import typing as t
 
-from .._kernel import files, netns, sysctl
+from .._kernel import files, netns, once, sysctl
+from .._kernel.census import Census
 from .._kernel.namespace import Identity, identity, inside, inside_new, open_namespace
 from .._model.addresses import ip_address
 from .._model.errors import KernelError, Missing, OptionError
@@ -23,7 +24,7 @@ from .._model.things import LINK, LINK_UP, NETNS, SYSCTL, Thing
 from .._netlink.link import Settings, get_link, set_link
 from .._netlink.message import Socket
 from .._netlink.namespace import Namespace
-from .policy import GROUP, POLICY
+from .policy import GROUP, POLICY, is_ours
 
 FILES_DIRECTORY = "/etc/netns"
 #: Seconds within which a process that only looks into a namespace lets go of it.
@@ -143,7 +144,7 @@ class Netns(Resource):
         if loopback is None:
             raise KernelError(f"read loopback of {self.target}", OSError(errno.ENODEV, "there is no link lo"))
         state = {"loopback": loopback.up, "files": self._read_files(), "sysctls": self._read_sysctls(namespace)}
-        return state, loopback.group == GROUP
+        return state, is_ours(loopback.group)
 
     def _read_sysctls(self, namespace: Namespace) -> State:
         names = {**self.wanted.get("sysctls", {}), **self.applied.get("sysctls", {})}
@@ -225,14 +226,16 @@ class Netns(Resource):
     def _staying_holders(self) -> list[t.Any]:
         """Without those that let go in a moment, as other runs do that only look."""
         end = time.monotonic() + _MOMENT
-        while (found := self._holders()) and time.monotonic() < end:
+        found = self._holders(once.ask("who holds namespaces", _census))
+        while found and time.monotonic() < end:
             time.sleep(0.02)
+            found = self._holders(_census())
         return found
 
-    def _holders(self) -> list[t.Any]:
+    def _holders(self, census: Census) -> list[t.Any]:
         namespace = self.observed.handle.namespace
         marked = self.applied.get("namespace") is None  # one that was only given a name goes on without it
-        return netns.holders(namespace) if namespace and marked and not self._source else []
+        return netns.holders(namespace, census) if namespace and marked and not self._source else []
 
     # --- change ----------------------------------------------------------------
 
@@ -282,7 +285,7 @@ class Netns(Resource):
 
     def _delete(self) -> None:
         if self.options.get("in_use") == "kill":
-            for holder in self._holders():
+            for holder in self._holders(_census()):
                 _kill(holder.pid)
         self._do("remove", netns.remove, self.name)
         self._remove_files(self.applied.get("files", {}))
@@ -359,6 +362,10 @@ def _link_of(parameter: str) -> str:
     """The link that a kernel parameter belongs to, empty for one of the whole namespace."""
     *_rest, folder, link, _name = ("", "", *sysctl.parameter_path(parameter).split("/"))
     return link if folder in _OF_LINKS and link not in ("all", "default") else ""
+
+
+def _census() -> Census:
+    return Census(holders=True)
 
 
 def _shown(namespace: Identity) -> str:

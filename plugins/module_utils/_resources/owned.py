@@ -17,7 +17,7 @@ from .._kernel.namespace import identity
 from .._model.field import State
 from .._netlink.link import Link, list_links
 from .._netlink.namespace import Namespace, everywhere
-from .policy import GROUP
+from .policy import is_ours
 
 Recorded = t.Sequence[str]  #: keys of the objects that earlier runs recorded
 
@@ -34,7 +34,7 @@ def _is_marked(name: str) -> bool:
         namespace = Namespace(f"{names.DIRECTORY}/{name}")
     except OSError:  # its mount is lost: nobody can tell whose it was
         return False
-    return any(link.group == GROUP for link in list_links(namespace.socket) if link.name == "lo")
+    return any(is_ours(link.group) for link in list_links(namespace.socket) if link.name == "lo")
 
 
 def bridges(recorded: Recorded) -> t.Iterator[State]:
@@ -54,7 +54,7 @@ def _links(recorded: Recorded, wanted: t.Callable[[Link], bool]) -> t.Iterator[S
     for namespace in everywhere():
         reference = "" if namespace.identity == here else namespace.reference
         for link in list_links(namespace.socket):
-            if link.group == GROUP and link.name != "lo" and wanted(link):
+            if is_ours(link.group) and link.name != "lo" and wanted(link):
                 yield {"name": link.name, "netns": reference}
 
 

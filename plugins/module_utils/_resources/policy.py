@@ -10,8 +10,16 @@ from .._model.field import Field
 
 #: Group of every link that is ours, and of the loopback of every network namespace that is ours: "nsfl".
 GROUP = 0x6E73666C
+#: The same of links that are about to be removed, many by one message: "nsfx".
+LEAVING = 0x6E736678
 #: Alias of a link that is ours, where the task gives it none of its own.
 ALIAS = "nsfleet.linux"
+
+
+def is_ours(group: int) -> bool:
+    """Whether the group of a link says that it is ours."""
+    return group in (GROUP, LEAVING)
+
 
 POLICY = (
     Field("state", choices=("present", "absent"), default="present", stateful=False),

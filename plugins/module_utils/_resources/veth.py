@@ -23,7 +23,7 @@ from .._netlink.link import Settings, create_veth, delete_link, get_link, set_li
 from .._netlink.namespace import Namespace, everywhere
 from . import interface
 from .interface import MASTER, OFFLOADS, Interface
-from .policy import ALIAS, GROUP, POLICY
+from .policy import ALIAS, GROUP, POLICY, is_ours
 
 _queues = between(1, 4096, "queues")
 
@@ -100,7 +100,7 @@ class Veth(Resource):
         if pair is None:
             return Observation(None)
         state = self._state(pair)
-        owned = pair.end.link.group == GROUP and pair.peer.link.group == GROUP
+        owned = all(is_ours(live.link.group) for live in pair)
         return Observation(state, owned, {"ends": [live.identity for live in pair]}, pair)
 
     def _find(self, known: t.Sequence[list[int]]) -> _Pair | None:
@@ -298,7 +298,7 @@ class Veth(Resource):
 
     def delete(self) -> list[Step]:
         """One end; the kernel removes the other."""
-        return [Step(DELETE, self.target, (), self._delete)]
+        return [Step(DELETE, self.target, (), self._delete, together=interface.delete, part=self._live(0))]
 
     def _delete(self) -> None:
         live = self._live(0)
@@ -335,12 +335,10 @@ def _same_end(change: Change, move: Change) -> bool:
 
 def _furnish(live: Interface, options: State, done: t.Container[str]) -> None:
     """Give an end that came to its namespace all options but some; up comes last, when all else is in place."""
-    for name in sorted(options, key=lambda name: name == "up"):
-        if name == "offloads":
-            for offload, value in options[name].items():
-                interface.write(live, OFFLOADS[offload], None, value)
-        elif name not in done and name != "peer" and options[name] is not None:
-            interface.write(live, PEER[name], None, options[name])
+    rest = {name: value for name, value in options.items() if name not in done and name != "peer" and value is not None}
+    for offload, value in rest.pop("offloads", {}).items():
+        interface.write(live, OFFLOADS[offload], None, value)
+    interface.furnish(live, PEER, rest)
 
 
 # --- finding -----------------------------------------------------------------
