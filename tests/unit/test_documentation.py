@@ -14,6 +14,7 @@ import yaml
 from ansible_collections.nsfleet.linux.plugins.module_utils import _module
 from ansible_collections.nsfleet.linux.plugins.module_utils._model.field import Table
 from ansible_collections.nsfleet.linux.plugins.module_utils._model.resource import Passing
+from ansible_collections.nsfleet.linux.plugins.module_utils._resources import topology
 from ansible_collections.nsfleet.linux.plugins.module_utils._resources.command_result import not_run
 
 PLUGINS = pathlib.Path(__file__).parents[2] / "plugins"
@@ -41,6 +42,7 @@ class Module:
         monkeypatch.setattr(_module, "run", self._run)
         monkeypatch.setattr(_module, "run_info", self._run_info)
         monkeypatch.setattr(_module, "run_action", self._run_action)
+        monkeypatch.setattr(_module, "run_topology", self._run_topology)
         self.source.main()
 
     def _run(self, kind: t.Any) -> None:
@@ -59,6 +61,10 @@ class Module:
         needed = {field.name: ["x"] if field.type == "list" else "x" for field in table.fields if field.required}
         defaults = {field.name: field.default for field in table.fields if field.default is not None}
         self.results = {*act(table.canonical({**defaults, **needed}), True), *ADDED} - OF_EVERY_RESULT
+
+    def _run_topology(self) -> None:
+        self.table = topology.TABLE
+        self.results = {"plan", "topology"}
 
     @property
     def documentation(self) -> Options:
@@ -160,13 +166,18 @@ def test_examples_use_options_that_there_are(module: Module) -> None:
     assert used, "no example uses the module"
 
 
+def entries(table: Table, name: str) -> Table | None:
+    """Options of the entries of a list of the module topology."""
+    return topology.PARTS[name].kind().table if table is topology.TABLE and name in topology.PARTS else None
+
+
 def unknown(options: t.Any, table: Table, path: str = "") -> list[str]:
     """Paths of options that a table does not have."""
     found = []
     for name, value in (options or {}).items():
         if name not in table or not table[name].option:
             found.append(f"{path}{name}")
-        elif (below := table[name].table) is not None:
+        elif (below := table[name].table or entries(table, name)) is not None:
             for item in value if isinstance(value, list) else [value]:
                 found += unknown(item, below, f"{path}{name}.") if isinstance(item, dict) else []
     return found

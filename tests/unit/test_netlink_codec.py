@@ -33,7 +33,7 @@ class Recorder(Socket):
         self.sent: list[bytes] = []
         self.answers = list(answers)
         self._sequence = 0
-        self._socket = t.cast("socket.socket", self)
+        self._real = t.cast("socket.socket", self)
 
     def send(self, data: bytes) -> None:
         """Keep a message."""

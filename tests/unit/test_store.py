@@ -132,7 +132,7 @@ def test_what_is_empty_vanishes(store: Store, tmp_path: pathlib.Path) -> None:
         store.save("web", RECORD)
     assert (tmp_path / "run").exists()
     with store.exclusive():
-        store.forget("web")
+        store.forget({"web": None})
     assert list(tmp_path.iterdir()) == []
 
 
@@ -142,7 +142,7 @@ def test_what_is_not_empty_stays(store: Store, tmp_path: pathlib.Path) -> None:
         store.save("web", RECORD)
         other.save("web", RECORD)
     with store.exclusive():
-        store.forget("web")
+        store.forget({"web": None})
     assert other.load("web") == RECORD
 
 
@@ -155,7 +155,7 @@ def test_keys_are_told_apart_and_stay_in_their_directory(one: str, other: str) -
             assert os.listdir(store.records) != []
             assert store.load(one) == RECORD
             assert (store.load(other) is None) == (one != other)
-            store.forget(one)
+            store.forget({one: None})
         assert not os.path.exists(here.root)
 
 
@@ -165,7 +165,7 @@ def test_what_is_enclosed_goes_along(store: Store, tmp_path: pathlib.Path) -> No
         for key in ("br0@web", "br0@web2", "br0@"):
             bridge.save(key, RECORD)
         store.save("web", RECORD)
-        store.forget("web", lambda key: key.endswith("@web"))
+        store.forget({"web": lambda key: key.endswith("@web")})
         assert [key for key in ("br0@web", "br0@web2", "br0@") if bridge.load(key)] == ["br0@web2", "br0@"]
 
 
