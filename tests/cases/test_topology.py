@@ -155,7 +155,7 @@ def test_purge_leaves_what_others_made() -> None:
     assert "8080" not in world.sh("nft list ruleset")
     laws.four_steps("topology", {**EMPTY, "purge": "owned"})
     assert not world.difference(foreign, world.snapshot())
-    world.sh("ip netns del case-foreign; ip link del case-fb; nft delete table ip case_foreign")
+    world.sh("ip link del case-f0; ip link del case-fb; ip netns del case-foreign; nft delete table ip case_foreign")
 
 
 def test_purge_does_not_look_at_kinds_without_a_list() -> None:

@@ -112,7 +112,7 @@ def host() -> t.Iterator[None]:
     yield
     laws.run("topology", {**{kind: [] for kind in KINDS}, "purge": "owned"})
     assert not world.difference(foreign, world.snapshot()), "purge left something, or took something of others"
-    world.sh("ip netns del case-foreign; ip link del case-fb")
+    world.sh("ip link del case-f0; ip link del case-fb; ip netns del case-foreign")
 
 
 @pytest.mark.parametrize("seed", LOTS)
