@@ -195,14 +195,14 @@ def test_archive_of_the_controller(archive: tuple[str, str], source: str, tmp_pa
         "background": {MODULE: {"path": other["path"], "host": True}, "async": 100, "poll": 1},
     }
     found = told(tmp_path, tasks, vault)
-    said, none = found.results, []
+    said = found.results
     assert content(ROOTFS) == content(source)
     for predicted, real in (("predicted", "made"), ("mending", "mended")):
         assert (said[predicted]["changed"], said[real]["changed"]) == (True, True)
         assert (said[predicted]["plan"], said[predicted]["diff"]) == (said[real]["plan"], said[real]["diff"])
-        assert (found.runs[predicted], found.sent[predicted]) == (1, none)
+        assert (found.runs[predicted], found.sent[predicted]) == (1, [])
         assert (found.runs[real], found.sent[real]) == (2, [str(tree)])
-    assert (said["again"]["changed"], found.runs["again"], found.sent["again"]) == (False, 1, none)
+    assert (said["again"]["changed"], found.runs["again"], found.sent["again"]) == (False, 1, [])
     assert said["rubbish"]["msg"].startswith("archive_src: rubbish: the archive ends"), said["rubbish"]
     assert said["pipelined"]["rootfs"]["digest"] == said["made"]["rootfs"]["digest"]
     assert len(found.sent["pipelined"]) == 1

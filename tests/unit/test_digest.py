@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import multiprocessing
 import os
 import pathlib
@@ -46,14 +47,14 @@ def test_the_digest_is_right_also_of_another_content(file: pathlib.Path, run: st
 
 def test_a_file_is_read_once(file: pathlib.Path, run: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also by several processes that ask at the same time, as Ansible does for its hosts."""
-    reads, begun = file.parent / "reads", _digest.hashlib.sha256
+    reads, begun = file.parent / "reads", hashlib.sha256
 
     def counted() -> object:
         with reads.open("a", encoding="ascii") as told:
             told.write("read\n")
         return begun()
 
-    monkeypatch.setattr(_digest.hashlib, "sha256", counted)
+    monkeypatch.setattr(hashlib, "sha256", counted)
     with multiprocessing.get_context("fork").Pool(3) as pool:
         found = pool.starmap(_digest.digest_of, [(str(file), run)] * 3, chunksize=1)
     assert found == [as_told(file)] * 3
