@@ -236,7 +236,8 @@ def test_no_credential_is_on_the_disk_while_an_image_comes() -> None:
         proxy = front.url.replace("//", f"//{USER}:Ohl7-proxy@")
         login = {"username": USER, "plain_http": True, "proxy": proxy}
         mirror = {"location": "mirror.example", "password": "Ohl7-mirror", **login}
-        base = {"name": "registry.example/shop/web:1", "password": "Ohl7-registry", "mirrors": [mirror], **login}
+        base: dict[str, t.Any] = {"name": "registry.example/shop/web:1", "password": "Ohl7-registry", **login}
+        base["mirrors"] = [mirror]
         latest = {**base, "state": "latest"}
         killed_while_it_comes(front, base, tags["1"])
         assert laws.run("image", base)["image"]["digest"] == image("1").digest
