@@ -39,7 +39,7 @@ class ActionModule(ActionBase):
         real = None
         try:
             self._refuse(options)
-            path = self._find(options[_OPTION])
+            path = self._find(str(options[_OPTION]))
             real = self._loader.get_real_file(path)
             options["checksum"] = _checked(options, digest_of(real, constants.DEFAULT_LOCAL_TMP))
             return self._run_with(options, real, task_vars)
