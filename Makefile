@@ -82,7 +82,7 @@ lint: $(LINT) ## Style, types, documentation
 
 lint-ruff:      TOOL = ruff check .
 lint-format:    TOOL = ruff format --check .
-lint-mypy:      TOOL = mypy plugins/module_utils plugins/plugin_utils plugins/filter tests
+lint-mypy:      TOOL = mypy plugins/module_utils plugins/plugin_utils plugins/action plugins/filter tests
 lint-ansible:   TOOL = ansible-lint --offline -q
 lint-yaml:      TOOL = yamllint --strict .
 lint-shell:     TOOL = shellcheck .ci/run $(shell git ls-files '*.sh')

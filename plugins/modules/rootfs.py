@@ -30,6 +30,15 @@ author:
 extends_documentation_fragment:
   - nsfleet.linux._attributes
   - nsfleet.linux._policy
+attributes:
+  action:
+    description: An action plugin of the same name runs the module, and has a part in it on the controller.
+    details: It looks for O(archive_src), and sends it to hosts that have to unpack it.
+    support: full
+  async:
+    description: The task can run in the background.
+    details: Not with O(archive_src), which the task itself sends.
+    support: partial
 options:
   path:
     description:
@@ -48,8 +57,8 @@ options:
         control lists and capabilities, too. Sockets, and what is mounted in it, are left away. Nobody may write to it
         meanwhile.
       - Unless O(verify=none), it is looked at on every run. If something in it is not as it was, the tree is made anew.
-      - Of O(directory), O(archive), O(image), O(debootstrap) and O(host) one at most is given, and one is needed to
-        make a tree.
+      - Of O(directory), O(archive), O(archive_src), O(image), O(debootstrap) and O(host) one at most is given, and one
+        is needed to make a tree.
     type: path
   archive:
     description:
@@ -60,10 +69,20 @@ options:
       - A file without O(checksum) is read when it is another one than the last time, by its inode, size and time. If
         its content is another one, too, the tree is made anew. If it is gone, the tree stays as it is.
     type: str
+  archive_src:
+    description:
+      - Archive on the controller, of the kinds of O(archive). It is looked for as M(ansible.builtin.unarchive) does it,
+        in C(files) of a role or beside the playbook.
+      - It is read on the controller for its checksum, once in a run for all hosts. It is copied to a host only when the
+        tree is to be made of it there, or something in the tree to be repaired, and removed from there at the end of
+        the task. Check mode says the same, and copies nothing.
+      - One that Ansible Vault encrypted is decrypted on the way.
+    type: str
   checksum:
     description:
       - Checksum of the archive, V(sha256:DIGEST).
-      - Required for URLs, of which nothing is unpacked before it was checked.
+      - Required for URLs, of which nothing is unpacked before it was checked. With O(archive_src), one that the file on
+        the controller has to have.
     type: str
   image:
     description:
@@ -327,6 +346,11 @@ EXAMPLES = r"""
     archive: /srv/images/base.tar
     checksum: "sha256:{{ base_sha256 }}"
     verify: content
+
+- name: An archive that the controller has, which is copied to the host when the tree is made
+  nsfleet.linux.rootfs:
+    path: /srv/roots/sent
+    archive_src: base.tar
 
 - name: A copy of a directory, where a program of the host writes into one place
   nsfleet.linux.rootfs:

@@ -153,10 +153,13 @@ def _container(service: Plan, name: str) -> Plan:
 def _of_rootfs(given: Plan, where: str) -> t.Iterator[str]:
     """What its source needs, and what the module that gets it would refuse."""
     source = given["source"]
-    needed = {"directory": ("directory",), "tar": ("archive", "checksum"), "image": ("image",)}.get(source, ())
+    archive = ("archive_src",) if given["archive_src"] else ("archive", "checksum")
+    needed = {"directory": ("directory",), "tar": archive, "image": ("image",)}.get(source, ())
     lacking = [option for option in needed if not given[option]]
     for option in lacking:
         yield f"{where}.{option}: expected one, since source is {source}"
+    if source == "tar" and given["archive_src"] and given["archive"]:
+        yield f"{where}.archive: expected none beside archive_src"
     for option in (*_ON_TOP, "templates") if source == "image" else ():
         if given[option]:
             yield f"{where}.{option}: expected none, since an image has no tree of its own"
@@ -167,7 +170,9 @@ def _of_rootfs(given: Plan, where: str) -> t.Iterator[str]:
         yield from _told(image.Image, told, where, words)
     elif not lacking:
         packages = {option: given[option] or None for option in ("suite", "mirror", "variant", "packages")}
-        kind = {"host": True} if source == "host" else {option: given[option] for option in needed}
+        kind: Plan = {"host": True} if source == "host" else {option: given[option] for option in needed}
+        if source == "tar":
+            kind["checksum"] = given["checksum"] or None
         options = {**kind, "debootstrap": packages if source == "debootstrap" else None, "exclude": given["exclude"]}
         options.update(_on_top(given))
         told = {**options, "path": given["path"] or _OF_SERVICES, "verify": given["verify"]}

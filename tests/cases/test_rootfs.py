@@ -17,11 +17,13 @@ import pytest
 from ansible_collections.nsfleet.linux.plugins.module_utils._kernel import directories
 from ansible_collections.nsfleet.linux.plugins.module_utils._model.field import Table
 from ansible_collections.nsfleet.linux.plugins.module_utils._resources.rootfs import TABLE
+from ansible_collections.nsfleet.linux.plugins.module_utils._resources.rootfs_archive import NOT_SENT
 from ansible_collections.nsfleet.linux.plugins.module_utils._resources.rootfs_fields import CONTENT_FIELDS
 from support import images, laws, rooted, trees, world
 from support.abilities import need
 from support.archives import archive, file, folder, hard_link, symlink
 from support.invoke import Run, invoke
+from support.kill import run_and_kill
 from support.laws import Options
 from support.registry import Front, Reply, always
 
@@ -105,6 +107,34 @@ def test_an_archive_that_is_another_one_by_now(tree: pathlib.Path) -> None:
     os.unlink(path)
     laws.settled("rootfs", options)
     laws.missing("rootfs", {**options, "path": str(FOLDER / "other")}, f"archive: there is no {path}")
+    gone()
+
+
+def test_an_archive_of_the_controller(tree: pathlib.Path) -> None:
+    """The module says that it is to be sent, if nothing else is in the way; no journal knows where it was sent to."""
+    path, checksum = packed(tree, "archive")
+    asking = {**BASE, "archive_src": "files/tree.tar", "checksum": checksum}
+    assert invoke("rootfs", asking)["errors"] == [{"option": "archive_src", "problem": NOT_SENT}]
+    predicted = laws.run("rootfs", {**asking, "archive": "/nowhere"}, check=True)
+    done = laws.run("rootfs", {**asking, "archive": path})
+    assert (predicted["plan"], predicted["diff"]) == (done["plan"], done["diff"])
+    trees.same(tree, PLACE)
+    laws.settled("rootfs", asking)
+    laws.settled("rootfs", {**BASE, "archive": path, "checksum": checksum})
+    (tree / "etc/one").write_text("other")
+    path, other = packed(tree, "other")
+    asking["checksum"] = other
+    world.sh(f"mount -t tmpfs none {PLACE}/var/spool")
+    refused = invoke("rootfs", asking)
+    assert [each["option"] for each in refused["errors"]] == ["path"], "what would be refused is not to be sent"
+    world.sh(f"umount {PLACE}/var/spool")
+    changed = invoke("rootfs", {**asking, "checksum": f"sha256:{'0' * 64}", "archive": path})
+    assert f"and files/tree.tar has {other}" in changed["msg"], "it may be another one since the controller read it"
+    assert run_and_kill("rootfs", {**asking, "archive": path}, 20).killed
+    (journal,) = pathlib.Path("/var/lib/nsfleet/trees").glob("*/rootfs.journal")
+    assert path not in journal.read_text(), "it is not there any more when somebody reads the journal"
+    laws.run("rootfs", {**asking, "archive": path})
+    trees.same(tree, PLACE)
     gone()
 
 
@@ -526,6 +556,7 @@ def test_a_hostile_archive(tmp_path: pathlib.Path, case: str) -> None:
 
 def test_a_full_disk_leaves_what_was_there(tree: pathlib.Path) -> None:
     options = {**BASE, "directory": str(tree), "verify": "content"}
+    os.removexattr(tree / "etc/two", "user.kept")  # which files in memory have since Linux 6.6 only
     FOLDER.mkdir(parents=True)
     world.sh(f"mount -t tmpfs -o size=200k tmpfs {FOLDER}")
     try:
@@ -550,7 +581,7 @@ def test_a_full_disk_leaves_what_was_there(tree: pathlib.Path) -> None:
         ({"path": "case"}, "path: expected a path from the root"),
         ({"path": "/var"}, "path: expected a directory that does not hold /var/lib/nsfleet"),
         ({"path": "/" + "x" * 200}, "path: expected a path of at most"),
-        ({}, "directory: expected one, or archive, image, debootstrap, host"),
+        ({}, "directory: expected one, or archive, archive_src, image, debootstrap, host"),
         ({"directory": "/srv", "host": True}, "host: expected none beside directory"),
         ({"directory": str(FOLDER)}, "directory: expected one that is not in"),
         ({"directory": "/etc/passwd"}, "directory: expected a directory"),
@@ -559,6 +590,7 @@ def test_a_full_disk_leaves_what_was_there(tree: pathlib.Path) -> None:
         ({"archive": "https://server.example/x"}, "checksum: expected one"),
         ({"archive": "/x", "checksum": "md5:12"}, "checksum: expected sha256:"),
         ({"host": True, "checksum": "sha256:" + "1" * 64}, "checksum: expected archive"),
+        ({"archive_src": "x", "host": True}, "host: expected none beside archive_src"),
         ({"image": "Web"}, "image: expected"),
         ({"debootstrap": {"suite": "-x"}}, "debootstrap.suite: expected"),
         ({"debootstrap": {"packages": ["a b"]}}, "debootstrap.packages[0]: expected"),
@@ -577,6 +609,7 @@ def test_every_option_is_proved() -> None:
         {
             **dict.fromkeys(("path", "directory"), test_a_copy_of_a_directory),
             **dict.fromkeys(("archive", "checksum"), test_an_archive_of_a_url),
+            "archive_src": test_an_archive_of_the_controller,
             "image": test_an_image,
             "host": test_the_host,
             **dict.fromkeys(packages, test_packages),

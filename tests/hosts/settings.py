@@ -49,7 +49,7 @@ CGROUP: t.Final = {
 PACKAGES: t.Final = (
     "systemd-sysv", "udev", "dbus", "libpam-systemd", "openssh-server", "python3", "python3-apt", "python3-pyroute2",
     "nftables", "iproute2", "iputils-ping", "kmod", "procps", "apparmor", "wireguard-tools", "ethtool", "curl",
-    "network-manager",
+    "network-manager", "busybox", "bzip2", "openssl", "xz-utils", "zstd",
 )  # fmt: skip
 
 # What a test machine does not need, and what emulation makes dear.

@@ -8,14 +8,18 @@ The host's own programs and packages of a distribution are in :mod:`test_site` a
 
 from __future__ import annotations
 
+import json
 import os
 import pathlib
+import re
 import typing as t
 
 import pytest
-from support import images, rooted, world
+import yaml
+from support import images, laws, rooted, site, world
 
 ROOTFS = "/var/lib/nsfleet/rootfs/case"
+MODULE = "nsfleet.linux.rootfs"
 Run = t.Callable[..., int]
 
 
@@ -89,6 +93,7 @@ def test_content_on_top(run: Run, source: str) -> None:
 def test_archive(run: Run, source: str, archive: tuple[str, str]) -> None:
     path, checksum = archive
     holds(run, source, source="tar", archive=path, checksum=checksum)
+    assert run(play(source="tar", archive_src=path), "--check") == 1, "the role takes no archive of the controller"
 
 
 def test_image(run: Run, tmp_path: pathlib.Path) -> None:
@@ -116,7 +121,7 @@ def test_archive_that_is_another_one(run: Run, archive: tuple[str, str]) -> None
     ("variables", "words"),
     [
         ({"source": "directory"}, "rootfs_directory - expected"),
-        ({"source": "tar", "archive": "/srv/a.tar"}, "rootfs_archive, rootfs_checksum - expected"),
+        ({"source": "tar", "archive": "/srv/a.tar"}, "rootfs_archive and rootfs_checksum, or .* - expected"),
         ({"source": "floppy"}, "value of rootfs_source must be one of"),
         ({"source": "image"}, "rootfs_image - expected"),
         ({"path": ""}, "rootfs_path - expected"),
@@ -131,3 +136,77 @@ def test_bad_input(run: Run, variables: dict[str, str], words: str) -> None:
     with pytest.raises(AssertionError, match=words):
         run(play(**variables))
     assert world.difference(before, world.snapshot()) == []
+
+
+# --- an archive of the controller ----------------------------------------------------------------
+
+
+class Told(t.NamedTuple):
+    """What a play said of its tasks, by the names that they are registered by."""
+
+    results: dict[str, dict[str, t.Any]]
+    runs: dict[str, int]  #: how often the module was run
+    sent: dict[str, list[str]]  #: files of the controller that were copied to the host, as Ansible says
+
+
+#: Where Ansible keeps what it copies to a host during a task.
+REMOTE = "/root/.ansible/remote"
+_COPIED = re.compile(r"PUT (\S+) TO (\S+)")
+
+
+def told(folder: pathlib.Path, tasks: dict[str, dict[str, t.Any]], *options: str) -> Told:
+    """Run tasks of the module that may fail, each with what it says beside the module's options."""
+    done: list[dict[str, t.Any]]
+    done = [{"name": name, "register": name, "ignore_errors": True, **task} for name, task in tasks.items()]
+    everything = "{{ dict(names | zip(names | map('extract', vars))) | to_json }}"
+    kept = {"ansible.builtin.copy": {"content": everything, "dest": f"{folder}/results.json"}}
+    done.append({"name": "end", **kept, "vars": {"names": [*tasks]}})
+    path = folder / "play.yml"
+    path.write_text(yaml.safe_dump([{"hosts": "all", "gather_facts": False, "tasks": done}]))
+    local = {"ansible_connection": "local", "ansible_remote_tmp": REMOTE}
+    printed = site.play(str(path), local, "-i", "localhost,", "-vvv", *options, interpreter="/usr/bin/python3")
+    parts = dict(re.findall(r"^TASK \[(\w+)\] \*+\n(.*?)(?=^TASK |\Z)", printed, re.DOTALL | re.MULTILINE))
+    copied = {name: _COPIED.findall(part) for name, part in parts.items()}
+    return Told(
+        json.loads((folder / "results.json").read_text()),
+        {name: sum("AnsiballZ_rootfs" in place for _file, place in files) for name, files in copied.items()},
+        {name: [file for file, place in files if "AnsiballZ" not in place] for name, files in copied.items()},
+    )
+
+
+def test_archive_of_the_controller(archive: tuple[str, str], source: str, tmp_path: pathlib.Path) -> None:
+    """It is copied to the host only when a tree is made or repaired of it; check mode says the same without that."""
+    tree, word, rubbish = (tmp_path / "files" / name for name in ("tree.tar.gz", "word", "rubbish"))
+    tree.parent.mkdir()
+    world.sh(f"mv {archive[0]} {tree} && echo word >{word} && echo rubbish >{rubbish}")
+    vault = f"--vault-password-file={word}"
+    world.sh(f"{os.path.dirname(site.PLAY)}/ansible-vault encrypt {vault} --output={tmp_path}/files/secret {tree}")
+    base = {"path": ROOTFS, "archive_src": tree.name, "verify": "content"}
+    other = {"path": f"{ROOTFS}-other", "archive_src": "secret", "checksum": archive[1]}
+    tasks: dict[str, dict[str, t.Any]] = {
+        "predicted": {MODULE: base, "check_mode": True, "diff": True},
+        "made": {MODULE: base, "diff": True},
+        "again": {MODULE: base},
+        "damage": {"ansible.builtin.shell": f"echo damaged >{ROOTFS}/bin/program"},
+        "mending": {MODULE: base, "check_mode": True, "diff": True},
+        "mended": {MODULE: base, "diff": True},
+        "rubbish": {MODULE: {**base, "archive_src": rubbish.name}},
+        "pipelined": {MODULE: other, "vars": {"ansible_pipelining": True}},
+        "background": {MODULE: {"path": other["path"], "host": True}, "async": 100, "poll": 1},
+    }
+    found = told(tmp_path, tasks, vault)
+    said = found.results
+    assert content(ROOTFS) == content(source)
+    for predicted, real in (("predicted", "made"), ("mending", "mended")):
+        assert (said[predicted]["changed"], said[real]["changed"]) == (True, True)
+        assert (said[predicted]["plan"], said[predicted]["diff"]) == (said[real]["plan"], said[real]["diff"])
+        assert (found.runs[predicted], found.sent[predicted]) == (1, [])
+        assert (found.runs[real], found.sent[real]) == (2, [str(tree)])
+    assert (said["again"]["changed"], found.runs["again"], found.sent["again"]) == (False, 1, [])
+    assert said["rubbish"]["msg"].startswith("archive_src: rubbish: the archive ends"), said["rubbish"]
+    assert said["pipelined"]["rootfs"]["digest"] == said["made"]["rootfs"]["digest"]
+    assert len(found.sent["pipelined"]) == 1
+    assert said["background"]["rootfs"]["source"] == "host"
+    assert world.sh(f"find {REMOTE} -mindepth 1").strip() == "", "something that was sent is still there"
+    for options in (base, other):
+        assert not laws.run("rootfs", {**options, "state": "absent"}).failed

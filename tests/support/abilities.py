@@ -44,7 +44,7 @@ PROBES = {
     "ansible-playbook": f"test -x {os.path.dirname(sys.executable)}/ansible-playbook",
 }
 #: What a host has that the tests are installed on, and no virtual machine.
-AT_HOME = frozenset({"ansible-playbook"})
+AT_HOME = frozenset({"ansible-playbook", "containerd", "docker-registry", "runc", "skopeo", "umoci"})
 
 #: Where a test is skipped, this tells that it is run in a virtual machine (tests/hosts/cases.py).
 ELSEWHERE = "the test hosts have it (make test-hosts)"

@@ -260,6 +260,18 @@ def images(name: str, tags: t.Mapping[str, Image | bytes], media_type: str = "")
     return answer
 
 
+def proxied(host: str, name: str, tags: t.Mapping[str, Image | bytes]) -> Backend:
+    """A proxy that knows one registry, without TLS, with one repository.
+
+    :param tags: of the repository, which may change.
+    """
+
+    def answer(asked: Asked) -> Reply:
+        return images(name, tags)(asked._replace(path=asked.path.removeprefix(f"http://{host}")))
+
+    return answer
+
+
 def always(reply: Reply) -> Backend:
     """The same answer, whatever is asked."""
     return lambda _asked: reply

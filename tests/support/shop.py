@@ -65,9 +65,11 @@ def archived(place: pathlib.Path) -> t.Iterator[pathlib.Path]:
 
 @contextlib.contextmanager
 def sources(place: pathlib.Path) -> t.Iterator[None]:
-    """What trees are made of: the archive, another one, a tree, and what installs packages."""
+    """What trees are made of: the archive, another one (beside the playbook, too), a tree, what installs packages."""
     with archived(place):
-        (_ARCHIVE.parent / "base.tar").write_bytes(_BASE)
+        (place / "files").mkdir()
+        for folder in (_ARCHIVE.parent, place / "files"):
+            (folder / "base.tar").write_bytes(_BASE)
         _INSTALLER.write_text(_WRITE)
         _INSTALLER.chmod(0o755)
         try:

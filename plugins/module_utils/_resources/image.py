@@ -57,6 +57,8 @@ _ACCESS: t.Final = (
 _MIRROR = Table((Field("location", required=True, canonical=_host), *_ACCESS))
 #: Files of the host that options name.
 _FILES: t.Final = ("ca_file", "client_certificate", "client_key")
+#: What opens a registry, and is nobody else's business.
+_NO_CREDENTIALS: t.Final = dict.fromkeys(("username", "password", "proxy"))
 #: What is asked of a registry only.
 _OF_REGISTRIES: t.Final = tuple(field.name for field in _ACCESS)
 #: Where an image comes from, if not from a registry.
@@ -385,6 +387,16 @@ class Image(Resource):
             resource.wanted["layout"] = (before.state or {}).get("layout")
             resource._index = source.get("index", "")
         return resource
+
+    def remembered(self) -> State:
+        """The options without credentials, and such that whoever undoes this asks no registry for what it has by now.
+
+        What the task asked for stays in them, which tells it from another task.
+        """
+        state, push, mirrors = (self.options.get(option) for option in ("state", "push", "mirrors"))
+        lean = [{**mirror, **_NO_CREDENTIALS} for mirror in mirrors] if mirrors else mirrors
+        calm = {"state": "present" if state == "latest" else state, "push": False if push else push}
+        return {**self.options, **_NO_CREDENTIALS, "mirrors": lean, **calm, "asked": [state, push]}
 
     def spare(self) -> list[str]:
         """What of the store nothing needs."""

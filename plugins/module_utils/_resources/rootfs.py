@@ -34,7 +34,7 @@ if t.TYPE_CHECKING:
     from .rootfs_content import Content
 
 #: What a tree can be made of.
-SOURCES: t.Final = ("directory", "archive", "image", "debootstrap", "host")
+SOURCES: t.Final = ("directory", "archive", "archive_src", "image", "debootstrap", "host")
 #: Longest path, bytes: a file of ours has it as its name.
 _LONGEST: t.Final = 200
 #: How many differences are told one by one.
@@ -76,6 +76,7 @@ TABLE = Table(
         Field("path", "path", required=True, canonical=_path, stateful=False),
         Field("directory", "path", canonical=absolute_path, stateful=False),
         Field("archive", canonical=rootfs_archive.location, stateful=False),
+        Field("archive_src", stateful=False),
         Field("checksum", canonical=rootfs_archive.checksum, stateful=False),
         Field("image", canonical=reference, stateful=False),
         Field("host", "bool", default=False, stateful=False),
@@ -141,9 +142,11 @@ class Rootfs(Resource):
     def _check(self) -> None:
         """What can be told from the options alone."""
         given = [option for option in SOURCES if self.given.get(option)]
+        if self.given.get("archive_src") and "archive" in given:  # where the controller sent it
+            given.remove("archive")
         errors = [OptionError(option, f"expected none beside {given[0]}") for option in given[1:]]
-        if "checksum" in self.given and "archive" not in self.given:
-            errors.append(OptionError("checksum", "expected archive with it"))
+        if "checksum" in self.given and not {"archive", "archive_src"} & set(given):
+            errors.append(OptionError("checksum", "expected archive or archive_src with it"))
         if isinstance(self.source, rootfs_archive.Archive) and self.source.is_remote and "checksum" not in self.given:
             errors.append(OptionError("checksum", "expected one, since archive is a URL"))
         folder = self.given.get("directory")
@@ -264,7 +267,11 @@ class Rootfs(Resource):
     # --- preflight -------------------------------------------------------------------
 
     def preflight(self, steps: t.Sequence[Step]) -> t.Iterable[Exception]:
-        """What it is made of, and who has the tree."""
+        """What it is made of, and who has the tree; nothing is asked of the controller that would come to nothing."""
+        found = list(self._obstacles(steps))
+        return [each for each in found if not isinstance(each, rootfs_archive.NotSent)] or found
+
+    def _obstacles(self, steps: t.Sequence[Step]) -> t.Iterator[Exception]:
         if self.observed.exists and (os.path.islink(self.path) or not os.path.isdir(self.path)):
             yield OptionError("path", f"expected a directory, and {self.path} is none")
             return
@@ -529,6 +536,10 @@ class Rootfs(Resource):
                 return
         raise NsfleetError(f"the directory that was {self.path} is not there any more")
 
+    def remembered(self) -> State:
+        """The options without where the controller put an archive for this run only."""
+        return {**self.options, "archive": None} if self.given.get("archive_src") else super().remembered()
+
     def footprint(self) -> State:
         """Directories that are made for it."""
         return {"above": self._missing_above()}
@@ -590,6 +601,8 @@ class Rootfs(Resource):
 def _source(given: State) -> Source | None:
     if given.get("directory"):
         return Directory(given["directory"])
+    if given.get("archive_src"):
+        return rootfs_archive.Sent(given["archive_src"], given.get("archive", ""), given.get("checksum", ""))
     if given.get("archive"):
         return rootfs_archive.Archive(given["archive"], given.get("checksum", ""))
     if given.get("image"):

@@ -2,7 +2,10 @@
 # Copyright (c) 2026, the nsfleet.linux authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Trees of archives: files of the host, and what URLs lead to, which is checked before anything of it is unpacked."""
+"""Trees of archives: files of the host or the controller, and what URLs lead to.
+
+What comes from elsewhere is checked before a tree of it is in its place; of URLs, before anything of it is unpacked.
+"""
 
 from __future__ import annotations
 
@@ -27,6 +30,8 @@ if t.TYPE_CHECKING:
 
 _PIECE: t.Final = 1 << 20
 _FILE: t.Final = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+#: What the module says when a tree is to be made of an archive of the controller: that it is to be sent.
+NOT_SENT: t.Final = "is on the controller, and was not sent with the task"
 
 
 def location(value: str) -> str:
@@ -64,15 +69,18 @@ class Archive(Source):
     """
 
     name = "archive"
+    #: Which option says where it is.
+    option = "archive"
 
     def __init__(self, place: str, wanted: str) -> None:
         self._place, self._wanted = place, wanted
+        self._told = place  #: what people call it
         self._known: tuple[State, str] = {}, ""  #: of the file that was read last
 
     @property
     def is_remote(self) -> bool:
         """Whether it is a URL."""
-        return not self._place.startswith("/")
+        return "://" in self._place
 
     def digest(self, made: Made | None, look: bool) -> str:
         """Its checksum: what was said, what is known of this very file, or what is found."""
@@ -100,14 +108,14 @@ class Archive(Source):
             try:
                 _unpack(found, place)
             except ImageError as error:
-                raise NsfleetError(f"archive: {self._place}: {error}") from None
+                raise NsfleetError(f"{self.option}: {self._told}: {error}") from None
             seen = {} if self.is_remote else _seen(file)
         self._check(found.digest)
         return Origin(found.digest, seen)
 
     def _check(self, found: str) -> None:
         if self._wanted and found != self._wanted:
-            raise NsfleetError(f"checksum: expected {self._wanted}, and {self._place} has {found}")
+            raise NsfleetError(f"checksum: expected {self._wanted}, and {self._told} has {found}")
 
     @contextlib.contextmanager
     def _opened(self) -> t.Iterator[t.BinaryIO]:
@@ -131,6 +139,30 @@ class Archive(Source):
             self._check(_download(self._place, t.cast("t.BinaryIO", file)))
             file.seek(0)
             yield t.cast("t.BinaryIO", file)
+
+
+class Sent(Archive):
+    """An archive of the controller, which comes to the host when a tree is to be made of it.
+
+    :param told: its path on the controller, as the task has it.
+    :param place: where it is on the host; empty if it was not sent.
+    :param wanted: its checksum, as the controller found it.
+    """
+
+    option = "archive_src"
+
+    def __init__(self, told: str, place: str, wanted: str) -> None:
+        super().__init__(place, wanted)
+        self._told = told
+
+    def obstacles(self) -> t.Iterator[Exception]:
+        """It was not sent. In check mode it is said to have been, and never is."""
+        if not self._place:
+            yield NotSent(self.option, NOT_SENT)
+
+
+class NotSent(OptionError):
+    """The controller has what is needed, and is to be asked for it when nothing else is in the way."""
 
 
 def _unpack(file: _Hashed, place: str) -> None:
