@@ -14,11 +14,12 @@ import copy
 import functools
 import typing as t
 
-from .._model.errors import InvalidOptions, KernelError, Missing, OptionError
+from .._model.errors import InvalidOptions, KernelError, Missing, OptionError, Taken
 from .._model.field import RECREATE, Field, Path, State, Table
 from .._model.names import interface_name, netns_reference, optional_interface_name
 from .._model.quantities import between
 from .._model.resource import CREATE, DELETE, SET, Change, Observation, Resource, Step, changed
+from .._model.things import LINK, NETNS, Thing
 from .._netlink import kinds, tun
 from .._netlink.link import Link as Record
 from .._netlink.link import Settings, delete_link, get_link, set_link
@@ -211,6 +212,29 @@ class Link(Linked):
             state["parent_netns"] = underlay.reference if underlay else None
         return state
 
+    # --- for other objects -------------------------------------------------------
+
+    def needs(self) -> t.Iterator[Thing]:
+        """Both namespaces, and the links that it is on, in, or made of."""
+        netns, underlay = self.given["netns"], self.wanted.get("parent_netns", self.given["netns"])
+        own = self.wanted.get("physical", {})
+        for place, name in ((netns, "master"), (underlay, "parent")):
+            yield Thing(NETNS, place)
+            yield Thing(LINK, self.wanted.get(name, ""), place)
+        if own:
+            yield Thing(NETNS, own["netns"])
+            yield Thing(LINK, own["name"], own["netns"])
+
+    def makes(self) -> t.Iterator[Thing]:
+        """The link with its addresses."""
+        yield from interface.things(self.wanted) if not self.absent else ()
+
+    def removes(self) -> t.Iterator[Thing]:
+        """The link that goes; of one that stays the addresses that it loses."""
+        state = self.observed.state
+        if state:
+            yield from interface.things(state) if self.absent else interface.given_up(state, self.wanted)
+
     # --- preflight -------------------------------------------------------------
 
     def preflight(self, steps: t.Sequence[Step]) -> t.Iterable[Exception]:
@@ -218,19 +242,21 @@ class Link(Linked):
         if self.absent:
             return
         if self._home is None:
-            yield Missing(f"netns: there is no network namespace {self.wanted['netns']!r}")
+            yield Missing(
+                f"netns: there is no network namespace {self.wanted['netns']!r}", Thing(NETNS, self.wanted["netns"])
+            )
             return
         live: Interface | None = self.observed.handle
         at_home = live is not None and live.namespace.identity == self._home.identity
         own = live.link.index if live is not None and at_home else 0
-        taken = get_link(self._home.socket, self.name)
+        taken, netns = get_link(self._home.socket, self.name), self.wanted["netns"]
         if taken is not None and taken.index != own:
-            yield OptionError(
+            yield Taken(
                 "name",
                 f"{self.name} is the name of another link there ({taken.kind or 'hardware'}); "
                 "remove that link or choose another name",
+                Thing(LINK, self.name, netns),
             )
-        netns = self.wanted["netns"]
         yield from interface.unfit_master(self._home, self.wanted.get("master", ""), netns, "master")
         yield from interface.taken_addresses(self._home, self.wanted.get("addresses", ()), own, netns, "addresses")
         yield from interface.unknown_sysctls(self._home, live if own else None, self.wanted)
@@ -240,21 +266,17 @@ class Link(Linked):
             yield from self._unable()
 
     def _parent_obstacles(self) -> t.Iterator[Exception]:
-        parent = self.wanted.get("parent")
-        if self._underlay is None:
-            yield Missing(f"parent_netns: there is no network namespace {self.wanted.get('parent_netns')!r}")
-        elif parent and get_link(self._underlay.socket, parent) is None:
-            yield Missing(f"parent: there is no link {parent} in network namespace {self._underlay.reference!r}")
-        if "physical" in self.wanted and not self.observed.exists:
-            yield from self._lender_obstacles(self.wanted["physical"])
+        own, parent = self.wanted.get("physical"), self.wanted.get("parent", "")
+        if "parent_netns" in self.wanted:
+            yield from _lacking(self._underlay, self.wanted["parent_netns"], parent, ("parent_netns", "parent"))
+        if own and not self.observed.exists:
+            yield from self._lender_obstacles(_open(own["netns"]), own)
 
-    def _lender_obstacles(self, own: State) -> t.Iterator[Exception]:
-        source = _open(own["netns"])
+    @staticmethod
+    def _lender_obstacles(source: Namespace | None, own: State) -> t.Iterator[Exception]:
         link = link_physical.find(source, own["name"]) if source else None
-        if source is None:
-            yield Missing(f"physical.netns: there is no network namespace {own['netns']!r}")
-        elif link is None:
-            yield Missing(f"physical.name: there is no link {own['name']} in network namespace {own['netns']!r}")
+        if link is None:
+            yield from _lacking(source, own["netns"], own["name"], ("physical.netns", "physical.name"))
         elif link.kind == "bridge" or link.name == "lo":
             yield OptionError("physical.name", "expected a link that can be moved; a bridge and the loopback cannot")
 
@@ -474,6 +496,18 @@ class Link(Linked):
 #: What the kernel says when it does not know a kind (``rtnl_newlink``).
 _UNKNOWN = "Unknown device type"
 _PARENT_ANEW = Field("parent", canonical=optional_interface_name, revert="", effect=RECREATE)
+
+
+def _lacking(namespace: Namespace | None, netns: str, name: str, options: tuple[str, str]) -> t.Iterator[Missing]:
+    """A namespace that is not there, or a link that is not in it.
+
+    :param options: paths of the options that name them.
+    """
+    if namespace is None:
+        yield Missing(f"{options[0]}: there is no network namespace {netns!r}", Thing(NETNS, netns))
+    elif name and get_link(namespace.socket, name) is None:
+        words = f"{options[1]}: there is no link {name} in network namespace {netns!r}"
+        yield Missing(words, Thing(LINK, name, netns))
 
 
 def kind_of(link: Record) -> str | None:
