@@ -164,7 +164,7 @@ class Link(Linked):
         home = [] if self._home is None else [self._home]
         for namespace in (*home, *everywhere()):
             link = get_link(namespace.socket, index=known["link"][-1])
-            if link is not None and link.group == GROUP and _is(Interface(namespace, link), known):
+            if link is not None and is_ours(link.group) and _is(Interface(namespace, link), known):
                 return Interface(namespace, link)
         return named
 
@@ -216,7 +216,8 @@ class Link(Linked):
 
     def needs(self) -> t.Iterator[Thing]:
         """Both namespaces, and the links that it is on, in, or made of."""
-        netns, underlay = self.given["netns"], self.wanted.get("parent_netns", self.given["netns"])
+        netns = self.given["netns"]
+        underlay = str(self.wanted.get("parent_netns", netns))
         own = self.wanted.get("physical", {})
         for place, name in ((netns, "master"), (underlay, "parent")):
             yield Thing(NETNS, place)
@@ -242,9 +243,7 @@ class Link(Linked):
         if self.absent:
             return
         if self._home is None:
-            yield Missing(
-                f"netns: there is no network namespace {self.wanted['netns']!r}", Thing(NETNS, self.wanted["netns"])
-            )
+            yield from _lacking(None, self.wanted["netns"], "", ("netns", "name"))
             return
         live: Interface | None = self.observed.handle
         at_home = live is not None and live.namespace.identity == self._home.identity
@@ -470,7 +469,9 @@ class Link(Linked):
 
     def delete(self) -> list[Step]:
         """The link, and what is beside it."""
-        return [Step(DELETE, self.target, (), self._delete)]
+        if self._kind(self._live.link) == "physical":
+            return [Step(DELETE, self.target, (), self._delete)]
+        return [interface.removal(self, self._live, self.observed.state or {}, self._delete)]
 
     def _delete(self) -> None:
         live = self._live
@@ -532,7 +533,7 @@ def _is(live: Interface, known: State) -> bool:
     if live.identity == known["link"]:
         return True
     same = live.link.index == known["link"][-1] and live.link.mac == known["mac"]
-    return same and live.link.group == GROUP and live.link.kind == known["kind"]
+    return same and is_ours(live.link.group) and live.link.kind == known["kind"]
 
 
 def _borrows(state: State) -> bool:
