@@ -61,4 +61,76 @@ options:
       - If the option disappears from the task, the addresses are removed.
     type: list
     elements: str
+  sysctls:
+    description:
+      - Kernel parameters of the link, by family and name, such as V(ipv4.rp_filter), V(ipv6.accept_ra), or
+        V(ipv4.neigh.gc_stale_time).
+      - One that disappears from the task goes back to what it was.
+    type: dict
+  egress:
+    description:
+      - How much the link sends at most (C(tc-tbf)). Packets beyond that wait.
+      - A queueing discipline that somebody else put there is refused, unless O(adopt=true), which replaces it.
+    type: dict
+    suboptions:
+      rate:
+        description: Bits per second, such as V(100mbit) or V(1.5gbit), in powers of 1000; V(0) for no limit.
+        type: str
+        required: true
+      burst:
+        description:
+          - How much may pass at once after a pause, such as V(64K); units are powers of 1024.
+          - By default what the rate carries in 10 ms, and at least 16 KiB.
+        type: str
+      latency:
+        description: How long a packet may wait before it is dropped, such as V(50ms), which is the default.
+        type: str
+  ingress:
+    description:
+      - How much the link takes in at most. What comes in is sent through a link of kind C(ifb) that is made for this,
+        called C(ifb-) and a number, and removed with the option or the link.
+    type: dict
+    suboptions:
+      rate:
+        description: Bits per second, such as V(100mbit) or V(1.5gbit), in powers of 1000; V(0) for no limit.
+        type: str
+        required: true
+      burst:
+        description:
+          - How much may pass at once after a pause, such as V(64K); units are powers of 1024.
+          - By default what the rate carries in 10 ms, and at least 16 KiB.
+        type: str
+      latency:
+        description: How long a packet may wait before it is dropped, such as V(50ms), which is the default.
+        type: str
+  netem:
+    description:
+      - A worse network, for what the link sends (C(tc-netem)). With O(egress), the bucket is within the emulator.
+      - What is not named is not worsened.
+    type: dict
+    suboptions:
+      delay:
+        description: By how much packets are late, such as V(100ms).
+        type: str
+      jitter:
+        description: By how much more or less than that, at most.
+        type: str
+      loss:
+        description: Share of packets that are lost, in percent.
+        type: float
+      duplicate:
+        description: Share of packets that come twice, in percent.
+        type: float
+      corrupt:
+        description: Share of packets of which a bit is wrong, in percent.
+        type: float
+      reorder:
+        description: Share of packets that are not late, and so overtake others, in percent.
+        type: float
+      rate:
+        description: Bits per second, as if the cable were that slow.
+        type: str
+      limit:
+        description: How many packets may be on the way at once. By default 1000.
+        type: int
 """

@@ -39,7 +39,7 @@ options:
       absent: There is no such pair.
   master:
     description:
-      - Bridge of the same network namespace that the end is a port of; empty for none.
+      - Bridge, bond or VRF of the same network namespace that the end is a port of; empty for none.
       - If it disappears from the task, the end leaves the bridge.
     type: str
   rx_queues:
@@ -115,7 +115,7 @@ options:
         type: list
         elements: str
       master:
-        description: Bridge of the end's network namespace that it is a port of; empty for none.
+        description: Bridge, bond or VRF of the end's network namespace that it is a port of; empty for none.
         type: str
       rx_queues:
         description: Number of receive queues.
@@ -123,6 +123,57 @@ options:
       tx_queues:
         description: Number of transmit queues.
         type: int
+      sysctls:
+        description: Kernel parameters of the end, by family and name.
+        type: dict
+      egress:
+        description: How much the end sends at most.
+        type: dict
+        suboptions: &bucket
+          rate:
+            description: Bits per second, such as V(100mbit) or V(1.5gbit), in powers of 1000; V(0) for no limit.
+            type: str
+            required: true
+          burst:
+            description:
+              - How much may pass at once after a pause, such as V(64K); units are powers of 1024.
+              - By default what the rate carries in 10 ms, and at least 16 KiB.
+            type: str
+          latency:
+            description: How long a packet may wait before it is dropped, such as V(50ms), which is the default.
+            type: str
+      ingress:
+        description: How much the end takes in at most.
+        type: dict
+        suboptions: *bucket
+      netem:
+        description: A worse network, for what the end sends.
+        type: dict
+        suboptions:
+          delay:
+            description: By how much packets are late, such as V(100ms).
+            type: str
+          jitter:
+            description: By how much more or less than that, at most.
+            type: str
+          loss:
+            description: Share of packets that are lost, in percent.
+            type: float
+          duplicate:
+            description: Share of packets that come twice, in percent.
+            type: float
+          corrupt:
+            description: Share of packets of which a bit is wrong, in percent.
+            type: float
+          reorder:
+            description: Share of packets that are not late, and so overtake others, in percent.
+            type: float
+          rate:
+            description: Bits per second, as if the cable were that slow.
+            type: str
+          limit:
+            description: How many packets may be on the way at once. By default 1000.
+            type: int
       offloads:
         description: Offloads of the end.
         type: dict

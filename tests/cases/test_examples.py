@@ -65,6 +65,10 @@ GIVEN = {
     "image_info": Given(
         objects=(("image", {"name": "shop/web:1.4", "path": "/srv/images/web.tar"}),), within=shop.archived
     ),
+    "link": Given(
+        "ip netns add service && ip link add uplink type veth peer name far && ip link set uplink up",
+        "ip link delete uplink; ip netns delete service",
+    ),
     "netns": daemon("shop", "unshare --net"),
     "rootfs": Given(
         objects=(("image", {"name": "shop/web:1.4", "path": "/srv/images/web.tar"}),),

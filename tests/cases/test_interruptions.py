@@ -95,6 +95,15 @@ KINDS = {
             "ip link delete p0 && ip link delete p1",
         ),
         Kind(
+            "link",
+            {"name": "case0", "kind": "vxlan", "mtu": 1400, "ingress": {"rate": "1mbit"}, **QUIET,
+             "vxlan": {"vni": 5, "flood": ["10.9.0.2"]}, "sysctls": {"ipv4.rp_filter": 2}},
+            {"name": "case0", "kind": "vxlan", "egress": {"rate": "1mbit"}, "ingress": {"rate": "2mbit"}, **QUIET,
+             "vxlan": {"vni": 5, "ttl": 9, "local": "fd00::1",
+                       "fdb": [{"mac": "02:00:00:00:00:0a", "remote": "fd00::2"}]}},
+            {"name": "other0", "kind": "tap", **QUIET},
+        ),
+        Kind(
             "cgroup",
             {"name": "case/one", "pids_max": 5, "memory_max": "64M"},
             {"name": "case/one", "pids_max": 9, "frozen": True, "delegate": {"uid": 1000, "gid": 1000}},

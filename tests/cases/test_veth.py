@@ -16,9 +16,10 @@ from ansible_collections.nsfleet.linux.plugins.module_utils._netlink.namespace i
 from ansible_collections.nsfleet.linux.plugins.module_utils._resources import interface
 from ansible_collections.nsfleet.linux.plugins.module_utils._resources.veth import TABLE
 from support import laws, links, world
+from support.abilities import need
 from support.invoke import invoke
 from support.laws import Case
-from support.links import GROUP, index
+from support.links import GROUP, index, offload
 
 BASE: dict[str, t.Any] = {"name": "web0", "peer": {"name": "eth0", "netns": "right"}}
 
@@ -31,13 +32,6 @@ def places() -> t.Iterator[None]:
         world.sh(f"{ip} link add nsbr type bridge && {ip} link set nsbr addrgenmode none up")
     yield
     world.sh("ip link delete nsbr; ip netns delete left; ip netns delete right; true")
-
-
-def offload(name: str, link: str, netns: str) -> bool:
-    """An offload as ``ethtool`` shows it."""
-    inside = f"ip netns exec {netns} " if netns else ""
-    lines = world.sh(f"{inside}ethtool --show-offload {link}").splitlines()
-    return next(line.split()[1] == "on" for line in lines if line.strip().startswith(f"{name}:"))
 
 
 # --- every option ------------------------------------------------------------
@@ -97,6 +91,7 @@ CASES = [
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.option)
 def test_option(case: Case) -> None:
+    need(case.needs)
     laws.option_holds("veth", BASE, case)
     laws.remove("veth", BASE)
 
@@ -554,8 +549,8 @@ def test_what_is_missing(options: dict[str, t.Any], words: tuple[str, ...]) -> N
 
 def test_master_that_is_no_bridge() -> None:
     world.sh("ip link add v4 type veth peer name v5")
-    laws.refused("veth", {**BASE, "master": "v4"}, "master: expected a bridge, but v4 is veth")
-    laws.refused("veth", {**BASE, "master": "lo"}, "master: expected a bridge, but lo is hardware")
+    laws.refused("veth", {**BASE, "master": "v4"}, "master: expected a bridge, bond or VRF, but v4 is veth")
+    laws.refused("veth", {**BASE, "master": "lo"}, "master: expected a bridge, bond or VRF, but lo is hardware")
     world.sh("ip link delete v4")
 
 

@@ -18,6 +18,20 @@ GROUPS_WITH = "control groups with "
 PROBES = {
     "vlan filtering of bridges": "unshare -n ip link add probe type bridge vlan_filtering 1",
     "vlan links": "unshare -n sh -c 'ip link add p0 type veth peer name p1 && ip link add link p0 p0.5 type vlan id 5'",
+    **{
+        f"{kind} links": f"unshare -n ip link add p0 type {kind}{options}"
+        for kind, options in {
+            "dummy": "",
+            "vrf": " table 5",
+            "bond": "",
+            "geneve": " id 5 remote 10.0.0.1",
+            "gre": " remote 10.0.0.1",
+            "ip6gre": " remote fd00::1",
+            "wireguard": "",
+        }.items()
+    },
+    "ipvlan links": "unshare -n sh -c 'ip link add p0 type veth peer name p1 && ip link add link p0 i0 type ipvlan'",
+    "netem": "unshare -n tc qdisc add dev lo root netem delay 1ms",
     "idmapped mounts": "printf '5.12\\n%s\\n' \"$(uname -r)\" | sort -VC",
     "systemd as init": "test -d /run/systemd/system",
     "cgroup v2 controllers": "grep -q memory /sys/fs/cgroup/cgroup.controllers",

@@ -129,3 +129,42 @@ def ranges(values: t.Sequence[int]) -> str:
         else:
             runs.append([number, number])
     return ",".join(str(low) if low == high else f"{low}-{high}" for low, high in runs)
+
+
+_RATES = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40}
+_SPANS = {"us": 1, "ms": 1000, "s": 1_000_000}
+
+
+def bit_rate(value: str | int) -> int:
+    """A data rate in bits per second, of whole bytes as the kernel has it: ``100mbit``, ``1.5gbit``, ``9600``.
+
+    :raises ValueError: it is not one.
+    """
+    found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?) ?(?:([kmgt]?i?)bit)?", str(value).strip().lower())
+    factor = _RATES.get(found.group(2) or "", 0) if found else 0
+    rate = int(float(found.group(1)) * factor) // 8 * 8 if found else 0
+    if not 8 <= rate < 2**50:
+        raise ValueError(f"expected bits per second such as 100mbit, 1.5gbit or 64kbit, got {value!r}")
+    return rate
+
+
+def time_span(value: str | int) -> int:
+    """A time in microseconds: ``50ms``, ``1.5s``, ``20us``; a bare number is in microseconds; less than an hour.
+
+    :raises ValueError: it is not one.
+    """
+    found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?) ?(us|ms|s)?", str(value).strip().lower())
+    span = round(float(found.group(1)) * _SPANS[found.group(2) or "us"]) if found else -1
+    if not 0 <= span < 3_600_000_000:
+        raise ValueError(f"expected a time such as 50ms, 1.5s or 20us, got {value!r}")
+    return span
+
+
+def percentage(value: float) -> float:
+    """A share in percent, to the fourth place.
+
+    :raises ValueError: it is not within 0 and 100.
+    """
+    if not 0 <= value <= 100:
+        raise ValueError(f"expected 0 to 100 percent, got {value:g}")
+    return round(value, 4)

@@ -20,6 +20,7 @@ from .message import (
     Socket,
     attribute,
     attributes,
+    each_attribute,
     is_gone,
     nested,
     number,
@@ -30,6 +31,7 @@ from .message import (
 
 RTM_NEWLINK, RTM_DELLINK, RTM_GETLINK = 16, 17, 18
 RTM_GETNSID = 90
+RTM_NEWLINKPROP, RTM_DELLINKPROP = 108, 109
 
 IFF_UP = 0x1
 AF_BRIDGE = 7
@@ -38,7 +40,7 @@ AF_BRIDGE = 7
 ADDRESS, IFNAME, MTU, LINK, MASTER, LINKINFO = 1, 3, 4, 5, 10, 18
 IFALIAS, AF_SPEC, GROUP, NET_NS_FD, EXT_MASK = 20, 26, 27, 28, 29
 NUM_TX_QUEUES, NUM_RX_QUEUES, LINK_NETNSID, TXQLEN = 31, 32, 37, 13
-ALT_IFNAME = 53
+PROP_LIST, ALT_IFNAME = 52, 53
 #: Bytes of a name that is an alternative one only.
 _SHORT = 16
 AF_INET6, INET6_ADDR_GEN_MODE = 10, 8
@@ -135,6 +137,12 @@ class Link:
         """Id of the other end's namespace as this namespace counts them; ``None``: it is in this one, too."""
         payload = self._attributes.get(LINK_NETNSID)
         return None if payload is None else t.cast(int, unpack(INTEGER, payload)[0])
+
+    @property
+    def altnames(self) -> list[str]:
+        """Other names by which it is found."""
+        names = each_attribute(self._attributes.get(PROP_LIST, b""))
+        return [string(payload) for kind, payload in names if kind == ALT_IFNAME]
 
     @property
     def queues(self) -> tuple[int, int]:
@@ -334,6 +342,16 @@ def set_link(sock: Socket, index: int, settings: Settings) -> None:
     :raises NetlinkError: the kernel refused.
     """
     sock.request(RTM_NEWLINK, settings.message(index))
+
+
+def set_altname(sock: Socket, index: int, name: str, *, there: bool) -> None:
+    """Give a link one more name, or take one away.
+
+    :raises NetlinkError: the kernel refused; ``EEXIST``: a link of the namespace has that name.
+    """
+    kind, flags = (RTM_NEWLINKPROP, NLM_F_CREATE | NLM_F_EXCL) if there else (RTM_DELLINKPROP, 0)
+    names = nested(PROP_LIST, attribute(ALT_IFNAME, text(name)))
+    sock.request(kind, IFINFO.pack(0, 0, index, 0, 0) + names, flags)
 
 
 def delete_link(sock: Socket, index: int) -> None:

@@ -6,22 +6,21 @@
 
 from __future__ import annotations
 
-import functools
 import typing as t
 
 from .._model.errors import InvalidOptions, KernelError, Missing, NsfleetError, OptionError, Taken
-from .._model.field import KEEP, Field, State, Table, unchanged
+from .._model.field import KEEP, Field, Path, State, Table, unchanged
 from .._model.names import interface_name, netns_reference
 from .._model.quantities import between
-from .._model.resource import CREATE, DELETE, SET, Change, Key, Observation, Resource, Step
+from .._model.resource import CREATE, Change, Key, Observation, Resource, Step
 from .._model.things import LINK, NETNS, Thing
 from .._model.vlans import vlan_id, vlan_numbers, vlan_ranges
 from .._netlink.ability import bridge_abilities
 from .._netlink.link import Link, Settings, create_bridge, delete_link, get_link, list_links, set_link
 from .._netlink.namespace import Namespace
 from .._netlink.vlan import Vlan, apply_vlans, list_vlans
-from . import interface
-from .interface import Interface
+from . import interface, shaping
+from .interface import Interface, Linked
 from .policy import ALIAS, GROUP, POLICY, is_ours
 
 #: Hundredths of a second, the kernel's unit for the times of a bridge (USER_HZ).
@@ -143,7 +142,7 @@ class _Membership(t.NamedTuple):
     vlans: t.Sequence[Vlan]
 
 
-class Bridge(Resource):
+class Bridge(Linked):
     """A bridge."""
 
     kind = "bridge"
@@ -153,6 +152,7 @@ class Bridge(Resource):
 
     def __init__(self, options: t.Mapping[str, t.Any]) -> None:
         super().__init__(options)
+        shaping.complete(self.wanted)
         problems = list(_contradictions(self.wanted))
         if problems:
             raise InvalidOptions(problems)
@@ -274,6 +274,9 @@ class Bridge(Resource):
             )
         addresses = self.wanted.get("addresses", ())
         yield from interface.taken_addresses(namespace, addresses, own, self._netns, "addresses")
+        live = self.observed.handle[0] if self.observed.exists else None
+        yield from interface.unknown_sysctls(namespace, live, self.wanted)
+        yield from interface.unable_to_shape(live, self.wanted, bool(self.options.get("adopt")))
         yield from self._unable()
         for name in self.wanted.get("ports", {}):
             yield from self._port_obstacles(name, own)
@@ -348,6 +351,7 @@ class Bridge(Resource):
         except OSError as error:
             raise KernelError(f"create {self.target}", error) from error
         self.observed = self.observe({})
+        self.noticed.update(interface.initially(self.observed.handle[0], self.wanted))
         self._furnish()
 
     def _furnish(self) -> None:
@@ -356,30 +360,23 @@ class Bridge(Resource):
         later = [change for change in self.requested() if change.path[0] not in done and not _is_of_ports(change)]
         if "alias" not in self.wanted:
             later.append(Change(("alias",), TABLE["alias"], None, ALIAS))
-        for step in self.change(sorted(later, key=lambda change: change.path == ("up",))):
+        for step in self.change(sorted(later, key=lambda change: interface.order(change.path[0]))):
             step.run()
 
     def change(self, changes: t.Sequence[Change]) -> list[Step]:
-        """All changes of VLANs of one port are one step, since they depend on each other.
+        """What concerns ports comes late: another object of the run may be what makes them."""
+        return [step._replace(late=any(map(_is_of_ports, step.changes))) for step in super().change(changes)]
 
-        What concerns ports comes late: another object of the run may be what makes them.
-        """
-        return [step._replace(late=any(map(_is_of_ports, step.changes))) for step in self._steps(changes)]
+    def bundle(self, change: Change) -> tuple[str, Path] | None:
+        """All changes of VLANs of one port go together, too, since they depend on each other."""
+        return ("vlans", change.path[:-1]) if _is_of_vlans(change) else super().bundle(change)
 
-    def _steps(self, changes: t.Sequence[Change]) -> list[Step]:
-        steps = []
-        seen: set[tuple[str, ...]] = set()
-        for change in changes:
-            if not _is_of_vlans(change):
-                steps += super().change([change])
-                continue
-            owner = change.path[:-1]
-            if owner not in seen:
-                seen.add(owner)
-                along = [each for each in changes if each.path[:-1] == owner and _is_of_vlans(each)]
-                run = functools.partial(self._write_vlans, owner, {each.path[-1]: each.after for each in along})
-                steps.append(self.step(SET, along, run))
-        return steps
+    def write_together(self, changes: t.Sequence[Change]) -> None:
+        """VLANs of a port are brought to a set."""
+        if _is_of_vlans(changes[0]):
+            self._write_vlans(changes[0].path[:-1], {change.path[-1]: change.after for change in changes})
+        else:
+            super().write_together(changes)
 
     def write(self, change: Change) -> None:
         """Set one option of the bridge, a port in or out, or one option of a port."""
@@ -392,7 +389,7 @@ class Bridge(Resource):
             if option == _VLANS:
                 self._restore_vlans()
         else:
-            interface.write(live, TABLE[option], change.before, change.after)
+            interface.write_at(live, TABLE, change.path, change.before, change.after)
 
     def _write_port(self, change: Change) -> None:
         name = change.path[1]
@@ -491,14 +488,21 @@ class Bridge(Resource):
             if set(state) >= _VLAN_OPTIONS and (not port or port in self.observed.handle[1]):
                 self._write_vlans(("ports", port) if port else (), {option: state[option] for option in _VLAN_OPTIONS})
 
+    def end(self, path: Path) -> tuple[Interface, Path]:
+        """The bridge itself."""
+        live: Interface = self.observed.handle[0]
+        return live, path
+
     def delete(self) -> list[Step]:
         """The bridge; its ports stay as they are, without it."""
         live, _ports = self.observed.handle
-        return [Step(DELETE, self.target, (), self._delete, together=interface.delete, part=live)]
+        return [interface.removal(self, live, self.observed.state or {}, self._delete)]
 
     def _delete(self) -> None:
+        live: Interface = self.observed.handle[0]
         try:
-            delete_link(self.namespace.socket, self.observed.handle[0].link.index)
+            interface.unshape(live, self.observed.state or {})
+            delete_link(self.namespace.socket, live.link.index)
         except OSError as error:
             raise KernelError(f"remove {self.target}", error) from error
 

@@ -6,19 +6,26 @@
 
 from __future__ import annotations
 
+import abc
 import errno
+import functools
 import hashlib
+import re
 import socket as hosts
 import typing as t
 
+from .._kernel.namespace import inside
+from .._kernel.sysctl import canonical_value, read_parameter, write_parameter
 from .._model.addresses import interface_addresses, mac
 from .._model.errors import KernelError, Missing, OptionError, Taken
-from .._model.field import Field, State, Table
+from .._model.field import Field, Path, State, Table
 from .._model.names import optional_interface_name
 from .._model.quantities import between
+from .._model.resource import DELETE, SET, Change, Key, Resource, Step, changed
 from .._model.things import ADDRESS, LINK, LINK_UP, NETWORK, Thing
 from .._netlink import address, ethtool
 from .._netlink.link import Link, Settings, delete_group, get_link, set_link
+from . import shaping
 from .policy import ALIAS, LEAVING
 
 if t.TYPE_CHECKING:
@@ -51,9 +58,15 @@ class Interface:
         """Its offloads that are there."""
         return ethtool.read_offloads(self.namespace.fd, self.link.name)
 
+    def sysctls(self, names: t.Iterable[str]) -> dict[str, str]:
+        """Its kernel parameters of these names, as far as it has them."""
+        with inside(self.namespace.fd):
+            found = {name: read_parameter(parameter(self.link.name, name)) for name in names}
+        return {name: value for name, value in found.items() if value is not None}
+
     @property
     def master(self) -> str:
-        """Name of the bridge it is a port of, empty for none."""
+        """Name of the link it is a port of, empty for none."""
         if not self.link.master:
             return ""
         master = get_link(self.namespace.socket, index=self.link.master)
@@ -69,6 +82,30 @@ def _alias(value: str) -> str:
     if len(value.encode()) > 255 or "\n" in value or "\0" in value:
         raise ValueError("expected one line of at most 255 bytes")
     return value
+
+
+_PARAMETER = re.compile(r"(ipv[46])\.(neigh\.)?([a-z0-9_]+)")
+
+
+def parameter(link: str, name: str) -> str:
+    """The kernel parameter of a link, as ``/proc/sys`` has it.
+
+    :param name: ``ipv4.rp_filter``, ``ipv6.neigh.retrans_time_ms``.
+    :raises ValueError: it is no such name.
+    """
+    found = _PARAMETER.fullmatch(name)
+    if found is None:
+        raise ValueError(
+            f"expected a parameter of a link such as ipv4.rp_filter or ipv6.neigh.gc_stale_time, got {name!r}"
+        )
+    family, neigh, word = found.groups()
+    return f"net/{family}/{'neigh' if neigh else 'conf'}/{link}/{word}"
+
+
+def _sysctls(values: t.Mapping[str, t.Any]) -> State:
+    for name in values:
+        parameter("lo", name)
+    return {name: canonical_value(value) for name, value in sorted(values.items())}
 
 
 #: Options that links of every kind have. ``write`` gives the settings of one netlink message.
@@ -95,9 +132,11 @@ FIELDS = (
         "addresses", "list", elements="str", canonical=interface_addresses, revert=[],
         read=lambda live: live.addresses(),
     ),
+    Field("sysctls", "dict", canonical=_sysctls),
+    *shaping.FIELDS,
 )  # fmt: skip
 
-#: Membership in a bridge of the same namespace; an empty name: of none.
+#: Membership in a bridge, bond or VRF of the same namespace; an empty name: of none.
 MASTER = Field("master", canonical=optional_interface_name, revert="", read=lambda live: live.master)
 
 #: Offloads that matter for virtual links, by the names that ethtool(8) abbreviates them to.
@@ -109,7 +148,7 @@ _NEEDS = {"tso": ("tx", "sg"), "gso": ("sg",)}
 def read(table: Table, live: Interface, *known: State) -> State:
     """The options of a link as they are.
 
-    :param known: what the task says and said of it. Offloads cost a call each and are read only where these have any.
+    :param known: what the task says and said of it. What costs calls of its own is read only where these name it.
     """
     state = table.read(live)
     named = {cidr for each in known for cidr in each.get("addresses", ())}
@@ -117,6 +156,12 @@ def read(table: Table, live: Interface, *known: State) -> State:
         state["addresses"] = live.addresses(named)
     if any("offloads" in each for each in known):
         state["offloads"] = live.offloads
+    if any("sysctls" in each for each in known):
+        state["sysctls"] = live.sysctls({name for each in known for name in each.get("sysctls", ())})
+    if shaping.named(*known):
+        from . import shaper
+
+        state.update(shaper.read(live, known))
     return state
 
 
@@ -130,6 +175,7 @@ def contradictions(options: State, prefix: str = "") -> t.Iterator[OptionError]:
         yield OptionError(f"{prefix}mtu", f"expected 1280 or more with IPv6 addresses (RFC 8200), got {options['mtu']}")
     if options.get("master") and options["master"] == options.get("name"):
         yield OptionError(f"{prefix}master", "expected another link than the end itself")
+    yield from shaping.contradictions(options, prefix)
     offloads = options.get("offloads", {})
     for name, needs in _NEEDS.items():
         off = [each for each in needs if offloads.get(each) is False]
@@ -149,7 +195,7 @@ def write(live: Interface, field: Field, before: t.Any, after: t.Any) -> None:
         elif field.name == "name":
             rename(live, after)
         elif field.name == "master":
-            set_link(live.namespace.socket, live.link.index, Settings(master=master_index(live.namespace, after)))
+            _write_master(live, after)
         elif field in OFFLOADS.fields:
             ethtool.set_offload(live.namespace.fd, live.link.name, field.name, after)
         else:
@@ -158,25 +204,184 @@ def write(live: Interface, field: Field, before: t.Any, after: t.Any) -> None:
         raise KernelError(f"{doing} to {after!r}", error) from error
 
 
-def furnish(live: Interface, table: Table, options: State) -> None:
-    """Give a link that is new all its options: what one message can carry by one, then addresses; up comes last.
+def write_at(live: Interface, table: Table, path: Path, before: t.Any, after: t.Any) -> None:
+    """Set one option of a link, by its path.
 
     :raises KernelError: the kernel refused.
     """
+    if path[0] == "sysctls":
+        with inside(live.namespace.fd):
+            write_parameter(parameter(live.link.name, path[1]), after)
+    else:
+        write(live, OFFLOADS[path[1]] if path[0] == "offloads" else table[path[0]], before, after)
+
+
+def furnish(live: Interface, table: Table, options: State, done: t.Container[str]) -> None:
+    """Give a link that is new where it is all options but some: what one message can carry by one; up comes last.
+
+    :raises KernelError: the kernel refused.
+    """
+    rest = {name: value for name, value in options.items() if name not in done and value is not None}
+    for name in ("sysctls", "offloads"):
+        for key, item in rest.pop(name, {}).items():
+            write_at(live, table, (name, key), None, item)
+    shapes = {name: rest.pop(name) for name in shaping.NAMES if name in rest}
+    up, master, addresses = rest.pop("up", None), rest.pop("master", ""), rest.pop("addresses", ())
+    settings = Settings()
+    for name, value in rest.items():
+        carried = table[name].write(value)._asdict() if table[name].write else {}
+        settings = settings._replace(**{each: what for each, what in carried.items() if what is not None})
+    _furnish(live, settings, master, addresses)
+    if any(shapes.values()):
+        from . import shaper
+
+        shaper.write(live, shapes)
+    if up is not None:
+        write(live, table["up"], None, up)
+
+
+def _furnish(live: Interface, settings: Settings, master: str, addresses: t.Iterable[str]) -> None:
     sock, index = live.namespace.socket, live.link.index
-    carried = [table[name].write(value) for name, value in options.items() if table[name].write and name != "up"]
     try:
-        settings = Settings(master=master_index(live.namespace, options["master"]) if options.get("master") else None)
-        for each in carried:
-            settings = settings._replace(**{name: value for name, value in each._asdict().items() if value is not None})
         if settings != Settings():
             set_link(sock, index, settings)
-        for cidr in options.get("addresses", ()):
+        if master:
+            _write_master(live, master)
+        for cidr in addresses:
             address.add_address(sock, index, cidr)
-        if options.get("up"):
-            set_link(sock, index, Settings(up=True))
     except OSError as error:
-        raise KernelError(f"furnish {live.link.name} with {', '.join(options)}", error) from error
+        raise KernelError(f"furnish {live.link.name}", error) from error
+
+
+def order(option: str) -> int:
+    """Where an option of a new link comes: parameters may decide what addresses do, and packets are to come last."""
+    return {"sysctls": -1, "up": 1}.get(option, 0)
+
+
+def initially(live: Interface, options: State, prefix: str = "") -> State:
+    """What a new link was before our options, where only the link itself tells; for :attr:`Resource.noticed`."""
+    found: State = {
+        f"{prefix}sysctls[{name}]": value for name, value in live.sysctls(options.get("sysctls", ())).items()
+    }
+    if "offloads" in options:
+        found.update({f"{prefix}offloads.{name}": on for name, on in live.offloads.items()})
+    return found
+
+
+class Linked(Resource):
+    """A kind that is made of links."""
+
+    @abc.abstractmethod
+    def end(self, path: Path) -> tuple[Interface, Path]:
+        """The observed link that an option speaks of, and the option's path below the options of that link."""
+
+    def change(self, changes: t.Sequence[Change]) -> list[Step]:
+        """A step a change; those that are one thing to the kernel are one step, in place of the first of them."""
+        bundles: dict[t.Any, list[Change]] = {}
+        for number, change in enumerate(changes):
+            bundles.setdefault(self.bundle(change) or number, []).append(change)
+        return [self.step(SET, bundle, functools.partial(self.write_together, bundle)) for bundle in bundles.values()]
+
+    def bundle(self, change: Change) -> tuple[str, Path] | None:
+        """What a change is made together with, ``None`` for nothing: all that shapes the traffic of one link."""
+        owner = _shaped(change.path)
+        return None if owner is None else ("shaping", owner)
+
+    def write_together(self, changes: t.Sequence[Change]) -> None:
+        """Make the changes of one bundle, or a single one.
+
+        :raises KernelError: the kernel refused.
+        """
+        owner = _shaped(changes[0].path)
+        if owner is None:
+            self.write(changes[0])
+        else:
+            self._shape(owner, changes)
+
+    def _shape(self, owner: Path, along: t.Sequence[Change]) -> None:
+        from . import shaper
+
+        state = self.observed.state or {}
+        for part in owner:
+            state = state[part]
+        relative = [change._replace(path=change.path[len(owner) :]) for change in along]
+        live = {name: state[name] for name in shaping.NAMES if name in state}
+        goal = changed(live, relative)
+        live_end, _path = self.end((*owner, "egress"))
+        shaper.write(live_end, {name: each for name, each in goal.items() if each is not None})
+
+
+def _shaped(path: Path) -> Path | None:
+    """The path of the link whose traffic an option shapes, ``None`` if it is another option."""
+    for place, part in enumerate(path[:2]):
+        if part in shaping.NAMES and not any(isinstance(each, Key) for each in path[: place + 1]):
+            return path[:place]
+    return None
+
+
+def unable_to_shape(live: Interface | None, wanted: State, adopt: bool, prefix: str = "") -> t.Iterator[OptionError]:
+    """Why the traffic of a link cannot be shaped as the task says.
+
+    :param live: the link, if it is there.
+    :param adopt: whether what somebody else set up may be replaced.
+    :param prefix: of the options' paths.
+    """
+    if shaping.named(wanted):
+        from . import shaper
+
+        yield from shaper.obstacles(live, wanted, adopt, prefix)
+
+
+def removal(resource: Resource, live: Interface, state: State, run: t.Callable[[], None]) -> Step:
+    """The step that removes a link: together with many others, unless there is something beside it to be removed first.
+
+    :param state: its options as they are.
+    """
+    if "ingress" in state:
+        return Step(DELETE, resource.target, (), run)
+    return Step(DELETE, resource.target, (), run, together=delete, part=live)
+
+
+def unshape(live: Interface, state: State) -> None:
+    """Remove what is beside a link that is going to be removed.
+
+    :param state: its options as they are.
+    :raises OSError: the kernel refused.
+    """
+    if "ingress" in state:
+        from . import shaper
+
+        shaper.forget(live)
+
+
+def unknown_sysctls(
+    namespace: Namespace, live: Interface | None, wanted: State, prefix: str = ""
+) -> t.Iterator[OptionError]:
+    """Kernel parameters that a link of this namespace does not have.
+
+    :param live: the link, if it is there; the loopback has those of any other one.
+    """
+    names = wanted.get("sysctls", {})
+    with inside(namespace.fd):
+        link = live.link.name if live else "lo"
+        for name in names:
+            if read_parameter(parameter(link, name)) is None:
+                yield OptionError(f"{prefix}sysctls[{name}]", "a link of this kernel has no such parameter")
+
+
+def _write_master(live: Interface, name: str) -> None:
+    """Make a link a port, or one of none; a bond takes only a link that is down, and brings it up."""
+    sock, index = live.namespace.socket, live.link.index
+    former = get_link(sock, index=live.link.master) if live.link.master else None
+    master = get_link(sock, name) if name else None
+    if name and master is None:
+        raise OSError(errno.ENODEV, f"there is no link {name}")
+    bonded = any(each is not None and each.kind == "bond" for each in (former, master))
+    if bonded:
+        set_link(sock, index, Settings(up=False))
+    set_link(sock, index, Settings(master=master.index if master else 0))
+    if bonded and live.link.up:
+        set_link(sock, index, Settings(up=True))
 
 
 def _write_addresses(live: Interface, before: t.Sequence[str], after: t.Sequence[str]) -> None:
@@ -221,6 +426,21 @@ def delete(links: t.Sequence[Interface]) -> None:
         delete_group(sock, LEAVING)
 
 
+def while_down(live: Interface, do: t.Callable[[], None]) -> None:
+    """Do what the kernel does not do to a link that is up. The IPv6 addresses that it loses meanwhile, it gets back.
+
+    :raises OSError: the kernel refused.
+    """
+    sock, index, before = live.namespace.socket, live.link.index, live.addresses()
+    set_link(sock, index, Settings(up=False))
+    try:
+        do()
+    finally:
+        set_link(sock, index, Settings(up=True))
+    for cidr in sorted(set(before).difference(live.addresses())):
+        address.add_address(sock, index, cidr)
+
+
 def rename(live: Interface, name: str) -> None:
     """Give a link another name; kernels before 6.2 want it down for that, and a link that goes down loses addresses."""
     sock, index = live.namespace.socket, live.link.index
@@ -229,26 +449,8 @@ def rename(live: Interface, name: str) -> None:
     except OSError as error:
         if error.errno != errno.EBUSY:
             raise
-        before = live.addresses()
-        set_link(sock, index, Settings(up=False))
-        set_link(sock, index, Settings(name=name))
-        set_link(sock, index, Settings(up=True))
-        for cidr in sorted(set(before).difference(live.addresses())):
-            address.add_address(sock, index, cidr)
+        while_down(live, lambda: set_link(sock, index, Settings(name=name)))
     live.link = get_link(sock, index=index) or live.link
-
-
-def master_index(namespace: Namespace, name: str) -> int:
-    """Index of the bridge of a name, 0 for the empty name.
-
-    :raises OSError: there is no such link (``ENODEV``).
-    """
-    if not name:
-        return 0
-    master = get_link(namespace.socket, name)
-    if master is None:
-        raise OSError(errno.ENODEV, f"there is no link {name}")
-    return master.index
 
 
 def things(options: State) -> t.Iterator[Thing]:
@@ -284,8 +486,8 @@ def unfit_master(namespace: Namespace, name: str, netns: str, option: str) -> t.
     if name and master is None:
         thing = Thing(LINK, name, netns)
         yield Missing(f"{option}: there is no link {name} in the same network namespace", thing)
-    elif master is not None and master.kind != "bridge":
-        yield OptionError(option, f"expected a bridge, but {name} is {master.kind or 'hardware'}")
+    elif master is not None and master.kind not in ("bridge", "bond", "vrf"):
+        yield OptionError(option, f"expected a bridge, bond or VRF, but {name} is {master.kind or 'hardware'}")
 
 
 def stable_mac(*parts: str) -> str:

@@ -14,15 +14,15 @@ import functools
 import typing as t
 
 from .._model.errors import InvalidOptions, KernelError, Missing, OptionError, Taken
-from .._model.field import RECREATE, Field, State, Table
+from .._model.field import RECREATE, Field, Path, State, Table
 from .._model.names import interface_name, netns_reference
 from .._model.quantities import between
-from .._model.resource import CREATE, DELETE, SET, Change, Observation, Resource, Step, changed
+from .._model.resource import CREATE, SET, Change, Observation, Step, changed
 from .._model.things import LINK, NETNS, Thing
 from .._netlink.link import Settings, create_veth, delete_link, get_link, set_link
 from .._netlink.namespace import Namespace, everywhere
-from . import interface
-from .interface import MASTER, OFFLOADS, Interface
+from . import interface, shaping
+from .interface import MASTER, OFFLOADS, Interface, Linked
 from .policy import ALIAS, GROUP, POLICY, is_ours
 
 _queues = between(1, 4096, "queues")
@@ -54,7 +54,7 @@ class _Pair(t.NamedTuple):
         return any(live.identity in identities for live in self)
 
 
-class Veth(Resource):
+class Veth(Linked):
     """A veth pair."""
 
     kind = "veth"
@@ -64,6 +64,8 @@ class Veth(Resource):
 
     def __init__(self, options: t.Mapping[str, t.Any]) -> None:
         super().__init__(options)
+        for end in self._wanted_ends:
+            shaping.complete(end)
         problems = [
             *interface.contradictions(self.given),
             *interface.contradictions(self.given.get("peer", {}), "peer."),
@@ -196,6 +198,8 @@ class Veth(Resource):
             )
         yield from interface.unfit_master(namespace, wanted.get("master", ""), netns, f"{prefix}master")
         yield from interface.taken_addresses(namespace, wanted.get("addresses", ()), own, netns, f"{prefix}addresses")
+        yield from interface.unknown_sysctls(namespace, live, wanted, prefix)
+        yield from interface.unable_to_shape(live, wanted, bool(self.options.get("adopt")), prefix)
 
     def _same_place(self) -> t.Iterator[OptionError]:
         first, second = self._namespaces
@@ -230,10 +234,8 @@ class Veth(Resource):
             raise KernelError(f"create {self.target}", error) from error
         for number, end in enumerate(ends):
             live = self._end(number, end["name"])
-            if "offloads" in end:
-                prefix = "peer." if number else ""
-                self.noticed.update({f"{prefix}offloads.{name}": on for name, on in live.offloads.items()})
-            _furnish(live, {"alias": ALIAS, **end}, _AT_CREATION)
+            self.noticed.update(interface.initially(live, end, "peer." if number else ""))
+            interface.furnish(live, PEER, {"alias": ALIAS, **end}, (*_AT_CREATION, "peer"))
 
     def _creation(self, end: State, number: int) -> Settings:
         namespace = t.cast(Namespace, self._namespaces[number])
@@ -283,14 +285,18 @@ class Veth(Resource):
             set_link(live.namespace.socket, live.link.index, Settings(name=end["name"], namespace=home.fd))
         except OSError as error:
             raise KernelError(f"move {live.link.name} to network namespace {move.after!r}", error) from error
-        _furnish(self._end(number, end["name"]), end, ("name", "netns", "rx_queues", "tx_queues"))
+        done = ("name", "netns", "rx_queues", "tx_queues", "peer")
+        interface.furnish(self._end(number, end["name"]), PEER, end, done)
+
+    def end(self, path: Path) -> tuple[Interface, Path]:
+        """By the first word of the path."""
+        number = int(path[0] == "peer")
+        return self._live(number), path[number:]
 
     def write(self, change: Change) -> None:
         """Set one option of one end."""
-        number = int(change.path[0] == "peer")
-        path = change.path[number:]
-        field = OFFLOADS[path[1]] if path[0] == "offloads" else PEER[path[0]]
-        interface.write(self._live(number), field, change.before, change.after)
+        live, path = self.end(change.path)
+        interface.write_at(live, PEER, path, change.before, change.after)
 
     def _live(self, number: int) -> Interface:
         live: Interface = self.observed.handle[number]
@@ -298,11 +304,16 @@ class Veth(Resource):
 
     def delete(self) -> list[Step]:
         """One end; the kernel removes the other."""
-        return [Step(DELETE, self.target, (), self._delete, together=interface.delete, part=self._live(0))]
+        state = self.observed.state or {}
+        both = {**state, **state.get("peer", {})}
+        return [interface.removal(self, self._live(0), both, self._delete)]
 
     def _delete(self) -> None:
         live = self._live(0)
         try:
+            state = self.observed.state or {}
+            for number, end in enumerate((state, state.get("peer", {}))):
+                interface.unshape(self._live(number), end)
             delete_link(live.namespace.socket, live.link.index)
         except OSError as error:
             raise KernelError(f"remove {self.target}", error) from error
@@ -331,14 +342,6 @@ def _kind(live: Interface) -> str:
 
 def _same_end(change: Change, move: Change) -> bool:
     return (change.path[0] == "peer") == (move.path[0] == "peer")
-
-
-def _furnish(live: Interface, options: State, done: t.Container[str]) -> None:
-    """Give an end that came to its namespace all options but some; up comes last, when all else is in place."""
-    rest = {name: value for name, value in options.items() if name not in done and name != "peer" and value is not None}
-    for offload, value in rest.pop("offloads", {}).items():
-        interface.write(live, OFFLOADS[offload], None, value)
-    interface.furnish(live, PEER, rest)
 
 
 # --- finding -----------------------------------------------------------------
