@@ -29,7 +29,7 @@ ONE    = $(shell $(PYTHON) -c 'import sysconfig; print(sysconfig.get_python_vers
 AT_ONCE := --keep-going --jobs=3 --output-sync=target
 #: Debian packages that the tests need.
 PACKAGES := apache2-utils bubblewrap busybox bzip2 conmon conntrack containerd crun curl docker-registry e2fsprogs ethtool git iproute2 iptables \
-            iputils-ping lz4 mmdebstrap netavark nftables openssh-client openssl podman procps python3-venv qemu-system-x86 qemu-utils runc \
+            iputils-ping lz4 mmdebstrap netavark nftables openssh-client openssh-server openssl podman procps python3-venv qemu-system-x86 qemu-utils runc \
             shellcheck skopeo umoci util-linux xz-utils zstd
 
 # Test hosts: which cases (empty: all), on which Debian, with which control groups (docs/testing.md).

@@ -105,14 +105,28 @@ def run_topology() -> None:
 
     module = _ModuleOfEntries(topology.TABLE)
     with _errors_for_people(module):
+        if module.params["confirm"]:
+            _confirm(module)
         named = topology.declared(module.params, module.check)
         resources = topology.ordered([*named, *_surplus(module.params, named)])
-        outcome = converge(resources, check=module.check_mode, observing=once.asked)
+        seconds = module.params["confirm_timeout"]
+        if seconds is not None:
+            topology.import_all()
+        outcome = converge(resources, check=module.check_mode, observing=once.asked, confirm=seconds)
     if outcome.written:
         _settle_code()
     for warning in outcome.warnings:
         module.warn(warning)
     module.exit_json(**_result_of_many(outcome, module._diff))
+
+
+def _confirm(module: AnsibleModule) -> None:
+    """Confirm a change, and end the module."""
+    from ._plan import confirmation
+
+    if not module.check_mode:
+        confirmation.confirm(module.params["confirm"])
+    module.exit_json(changed=False, plan=[], topology={})
 
 
 def _surplus(options: t.Mapping[str, t.Any], named: t.Sequence[Resource]) -> list[Resource]:
@@ -215,6 +229,8 @@ def _result_of_many(outcome: Outcome, diff: bool) -> dict[str, t.Any]:
     }
     if diff and outcome.changed:
         result["diff"] = {"before": before, "after": after}
+    if outcome.pending is not None:
+        result["pending"] = outcome.pending._asdict()
     return result
 
 

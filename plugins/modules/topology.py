@@ -88,6 +88,23 @@ options:
       apply: Repair what drifted.
       warn: Leave what drifted, and warn.
       fail: Change nothing, and fail with the list of what drifted.
+  confirm_timeout:
+    description:
+      - Seconds within which the controller has to come back over a new connection and confirm a change, from 1 to 250.
+        Unless it does, the host puts everything back as it was, by itself - a bridge that took the address of the host
+        with it, a route that leads nowhere.
+      - The task does all of that. Before the host is touched, a process is started there that takes the change back,
+        also when the task itself dies half-way. It needs neither systemd nor NetworkManager.
+      - What the task removed is made anew, with the options that this collection has for it.
+      - Until then, other tasks that change the network of the host wait.
+      - For kinds of the network only, not together with O(cgroups) and O(containers).
+    type: float
+  confirm:
+    description:
+      - Confirms a change that waits for it, and does nothing else. The task with O(confirm_timeout) does so by itself;
+        this is for who runs the module in another way.
+      - The value of RV(pending.token).
+    type: str
 seealso:
   - module: nsfleet.linux.netns
   - module: nsfleet.linux.bridge
@@ -145,6 +162,13 @@ EXAMPLES = r"""
         publish:
           - {port: "8080", to: 10.40.0.10, to_port: 80}
 
+- name: A change that may cut this connection heals itself
+  nsfleet.linux.topology:
+    confirm_timeout: 30
+    bridges:
+      - name: br-shop
+        addresses: [10.40.0.254/24]
+
 - name: Nothing of ours in the network of this host
   nsfleet.linux.topology:
     purge: owned
@@ -195,6 +219,18 @@ plan:
           description: V(request), V(drift), or V(revert) for an option that disappeared from the task.
           type: str
           sample: drift
+pending:
+  description:
+    - What waits to be confirmed. The task does so, and returns it only if it was run in another way than by a playbook.
+  returned: with O(confirm_timeout), if something was changed
+  type: dict
+  contains:
+    token:
+      description: What O(confirm) takes.
+      type: str
+    seconds:
+      description: Within which that has to come.
+      type: float
 topology:
   description:
     - The objects as observed at the end, by the name of their kind, in the order in which they are made. Each is what

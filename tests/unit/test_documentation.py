@@ -64,7 +64,7 @@ class Module:
 
     def _run_topology(self) -> None:
         self.table = topology.TABLE
-        self.results = {"plan", "topology"}
+        self.results = {"plan", "topology", "pending"}
 
     @property
     def documentation(self) -> Options:

@@ -23,6 +23,9 @@ from .record import Record, next_record
 from .store import Store
 from .stores import Stores
 
+if t.TYPE_CHECKING:
+    from .confirmation import Pending
+
 #: Makes a context in which many objects are observed.
 Observing = t.Callable[[], contextlib.AbstractContextManager[t.Any]]
 
@@ -33,6 +36,7 @@ class Outcome(t.NamedTuple):
     plans: tuple[Plan, ...]
     warnings: tuple[str, ...] = ()
     written: bool = False  #: whether anything was written, be it only a record
+    pending: Pending | None = None  #: what waits to be confirmed
 
     @property
     def changed(self) -> bool:
@@ -40,25 +44,33 @@ class Outcome(t.NamedTuple):
         return any(plan.changed for plan in self.plans)
 
 
-def converge(resources: t.Sequence[Resource], *, check: bool, observing: Observing = contextlib.nullcontext) -> Outcome:
+def converge(
+    resources: t.Sequence[Resource],
+    *,
+    check: bool,
+    observing: Observing = contextlib.nullcontext,
+    confirm: float | None = None,
+) -> Outcome:
     """Bring objects to their wanted state.
 
     :param resources: at least one, validated by their constructors, in the order in which they are changed.
     :param check: plan only, write nothing.
     :param observing: the context in which they are observed.
+    :param confirm: seconds within which somebody has to confirm a change, or it is taken back (:mod:`.confirmation`).
     :raises InvalidOptions: this host cannot do what is asked; nothing was touched.
     :raises NsfleetError: a step failed; everything was put back as it was, or the message says what could not be.
     """
     stores = Stores(resources)
     plans, warnings = _consider(resources, stores, check, observing)
+    pending = None
     written = not check and not _settled(plans, stores)
     if written:
         from .transaction import transact
 
-        plans, more = transact(resources, stores, observing)
+        plans, more, pending = transact(resources, stores, observing, confirm)
         warnings += more
     advice = [words for plan in plans for words in plan.resource.advice()]
-    return Outcome(tuple(plans), (*warnings, *_drift_warnings(plans), *advice), written)
+    return Outcome(tuple(plans), (*warnings, *_drift_warnings(plans), *advice), written, pending)
 
 
 def _consider(

@@ -93,8 +93,16 @@ class Store:
             files.remove_empty(self.records, *(store.records for store in beside), *self._folders)
             os.close(fd)
 
-    def _sweep(self) -> None:
+    def read_anew(self) -> None:
+        """Forget which records were read."""
         self._known.clear()
+
+    def remove_empty(self) -> None:
+        """Remove the directories that are empty by now."""
+        files.remove_empty(self.records, *self._folders)
+
+    def _sweep(self) -> None:
+        self.read_anew()
         for folder in (self.records, self.directory):
             files.sweep(folder)
 

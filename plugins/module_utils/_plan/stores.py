@@ -86,6 +86,17 @@ class Stores:
         """Whether a killed run left something; only with the locks."""
         return any(store.untidy() for store in self)
 
+    def read_anew(self) -> None:
+        """Forget what was read: somebody else may have written since, with the same locks."""
+        for store in self:
+            store.read_anew()
+
+    def close(self) -> None:
+        """End a transaction whose locks go with this process."""
+        self.commit()
+        for store in self:
+            store.remove_empty()
+
     def commit(self) -> None:
         """The transaction has ended, well or rolled back; the first kind's journal goes last, as it was begun first."""
         for store in reversed(list(self)):

@@ -18,12 +18,18 @@ from .record import Record
 from .store import Store
 from .stores import Stores
 
+if t.TYPE_CHECKING:
+    from .confirmation import Pending
 
-def transact(resources: t.Sequence[Resource], stores: Stores, observing: Observing) -> tuple[list[Plan], list[str]]:
+
+def transact(
+    resources: t.Sequence[Resource], stores: Stores, observing: Observing, confirm: float | None
+) -> tuple[list[Plan], list[str], Pending | None]:
     """Plan again with the locks held, and carry the plans out.
 
     :param observing: the context in which objects are observed.
-    :returns: the plans that were carried out, and warnings.
+    :param confirm: seconds within which somebody has to confirm the change; ``None``: nobody has to.
+    :returns: the plans that were carried out, warnings, and what waits to be confirmed.
     :raises NsfleetError: a step or the verification failed; the message says what was put back.
     """
     with stores.exclusive():
@@ -31,13 +37,15 @@ def transact(resources: t.Sequence[Resource], stores: Stores, observing: Observi
         with observing():
             plans = look(resources, stores)
             warnings += preflight(plans, check=False)
-        if any(plan.changed for plan in plans):
-            _Change(plans, stores, observing).carry_out()
-        else:
+        if not any(plan.changed for plan in plans):
             _record(plans, stores)
+        elif confirm is not None:
+            return plans, warnings, _Change(plans, stores, observing).carry_out_guarded(confirm)
+        else:
+            _Change(plans, stores, observing).carry_out()
         _settle(plans, stores)
         stores.commit()
-    return plans, warnings
+    return plans, warnings, None
 
 
 def _recover_all(stores: Stores) -> list[str]:
@@ -103,6 +111,34 @@ class _Change:
         :raises NsfleetError: something failed; the message says what was put back.
         """
         self._begin()
+        self._do()
+
+    def carry_out_guarded(self, seconds: float) -> Pending:
+        """The same, with somebody who takes the change back unless it is confirmed, and ends the transaction.
+
+        :param seconds: within which it is to be confirmed.
+        """
+        from .confirmation import Guard
+
+        guard = Guard(seconds, self._take_back, self._stores.close)
+        self._begin()
+        guard.arm()
+        try:
+            self._do()
+        except BaseException:
+            guard.tell(applied=False)
+            raise
+        guard.tell(applied=True)
+        return guard.pending
+
+    def _take_back(self) -> list[str]:
+        """In the guard's process, which knows of the change no more than what was to be done."""
+        self._stores.read_anew()
+        left = self._roll_back(everything=True)
+        self._stores.close()
+        return left
+
+    def _do(self) -> None:
         try:
             _apply([each.plan.steps for each in self._objects])
             self._verify()
@@ -150,29 +186,31 @@ class _Change:
 
     # --- going back ----------------------------------------------------------------
 
-    def _roll_back(self) -> list[str]:
+    def _roll_back(self, everything: bool = False) -> list[str]:
         """Bring every object back to what it was, the last one first.
 
+        :param everything: make anew what was removed, too, without what nobody named of it.
         :returns: what could not be put back. What was to be removed is not: what it held is gone.
         """
         touched = [each for each in self._objects if each.intent]
+        staying = [each for each in touched if everything or not each.resource.absent]
         left = [
             f"the removal of {each.resource.target} has not ended; run the task again to finish it"
             for each in reversed(touched)
-            if each.resource.absent
+            if each not in staying
         ]
-        staying = [each for each in touched if not each.resource.absent]
         failed = [words for each in reversed(staying) for words in _restore(each.resource, each.before)]
-        left += failed if len(self._objects) == 1 else self._restore_what_depends()
+        left += failed if len(self._objects) == 1 else self._restore_what_depends(staying)
         for each in touched:
             _clean(each.resource, t.cast(State, each.intent), left)
             _record_again(each.resource, t.cast(State, each.intent), each.store)
         return left
 
-    def _restore_what_depends(self) -> list[str]:
+    def _restore_what_depends(self, touched: t.Sequence[_Object]) -> list[str]:
         """Once more, from the first to the last: what one needs, or lost with another, may be there only now."""
-        objects = [each for each in self._objects if (each.intent or each.before.owned) and not each.resource.absent]
-        return [words for each in objects for words in _restore(each.resource, each.before)]
+        left = [each for each in reversed(touched) if each.resource.absent]  # they went from the last to the first
+        stay = [each for each in self._objects if not each.resource.absent and (each.intent or each.before.owned)]
+        return [words for each in (*left, *stay) for words in _restore(each.resource, each.before)]
 
 
 def _begun(store: Store, resources: t.Sequence[Resource]) -> dict[str, State]:

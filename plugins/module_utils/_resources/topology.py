@@ -20,6 +20,10 @@ Checking = t.Callable[[Table, t.Mapping[str, t.Any]], tuple[State, t.Sequence[st
 
 #: Most ports of a bridge (``BR_MAX_PORTS`` in ``net/bridge/br_private.h``, of which one is not used).
 _MOST_PORTS = 1023
+#: Most seconds that a change may wait to be confirmed, and everybody else for it.
+_LONGEST = 250
+#: Lists of what a network can be taken back without.
+_NOT_OF_THE_NETWORK = ("cgroups", "containers")
 
 
 class Part(t.NamedTuple):
@@ -89,8 +93,10 @@ TABLE = Table(
         Field("purge", choices=("none", "owned"), default="none"),
         Field("adopt", "bool", default=False),
         Field("on_drift", choices=("apply", "warn", "fail"), default="apply"),
+        Field("confirm_timeout", "float"),
+        Field("confirm"),
     ),
-    required_one_of=[tuple(PARTS)],
+    required_one_of=[(*PARTS, "confirm")],
 )
 
 
@@ -109,11 +115,32 @@ def declared(options: t.Mapping[str, t.Any], check: Checking) -> list[Resource]:
                 resources.append(_resource(part.kind(), place, _completed(entry, options), check))
             except InvalidOptions as error:
                 errors += [_placed(place, each) for each in error.errors]
+    errors += _unconfirmed(options)
     errors += _doubled(resources)
     errors += _crowded(resources)
     if errors:
         raise InvalidOptions(errors)
     return resources
+
+
+def _unconfirmed(options: t.Mapping[str, t.Any]) -> t.Iterator[OptionError]:
+    """A change that is to be confirmed can be taken back, which of what runs and of its limits cannot be said."""
+    seconds = options.get("confirm_timeout")
+    if seconds is None:
+        return
+    if not 1 <= seconds <= _LONGEST:
+        yield OptionError("confirm_timeout", f"expected 1 to {_LONGEST} seconds, got {seconds:g}")
+    for option in _NOT_OF_THE_NETWORK:
+        if options.get(option):
+            yield OptionError(
+                "confirm_timeout", f"expected only kinds of the network with it; make {option} another task"
+            )
+
+
+def import_all() -> None:
+    """Import what is otherwise imported only when it is needed: a process that outlives its archive cannot do so."""
+    from .._kernel import listeners as listeners
+    from . import nat_streams as nat_streams
 
 
 def _completed(entry: t.Mapping[str, t.Any], options: t.Mapping[str, t.Any]) -> State:
