@@ -38,6 +38,10 @@ options:
     description: Veth pairs, each with the options of M(nsfleet.linux.veth).
     type: list
     elements: dict
+  links:
+    description: Links of all other kinds, each with the options of M(nsfleet.linux.link).
+    type: list
+    elements: dict
   routes:
     description: Routes, each with the options of M(nsfleet.linux.route).
     type: list
@@ -109,6 +113,7 @@ seealso:
   - module: nsfleet.linux.netns
   - module: nsfleet.linux.bridge
   - module: nsfleet.linux.veth
+  - module: nsfleet.linux.link
   - module: nsfleet.linux.route
   - module: nsfleet.linux.nat
   - module: nsfleet.linux.cgroup
@@ -175,6 +180,7 @@ EXAMPLES = r"""
     netns: []
     bridges: []
     veths: []
+    links: []
     routes: []
     nat: []
 """

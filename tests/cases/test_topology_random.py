@@ -21,7 +21,7 @@ from support.invoke import invoke
 SEED = int(os.environ.get("NSFLEET_SEED", "1"))
 OBJECTS = int(os.environ.get("NSFLEET_OBJECTS") or 10)
 LOTS = range(SEED, SEED + 3)
-KINDS = ("netns", "bridges", "veths", "routes", "cgroups")
+KINDS = ("netns", "bridges", "veths", "links", "routes", "cgroups")
 FOREIGN = (
     "ip netns add case-foreign; ip link add case-fb type bridge; ip link add case-f0 type veth peer name case-f1;"
     "ip link set case-f1 netns case-foreign; ip link set case-f0 master case-fb; ip -n case-foreign link set lo up;"
@@ -49,6 +49,7 @@ class Drawer:
             "veths": [self._veth(number, name, spaces, bridges) for number, name in enumerate(spaces)],
             "cgroups": [{"name": f"case{number}", "pids_max": self.draw.randint(5, 500)} for number in range(2)],
         }
+        found["links"] = [self._link(number, space, bridges) for number, space in enumerate(spaces) if number % 2]
         reached = [veth for veth in found["veths"] if veth["peer"].get("addresses") and veth.get("master")]
         found["routes"] = [
             {"destination": f"10.99.{number}.0/24", "netns": veth["peer"]["netns"], "dev": "eth0"}
@@ -76,6 +77,16 @@ class Drawer:
             return {**first, "master": bridges[master]}
         return {**first, "netns": self.draw.choice(spaces)}
 
+    def _link(self, number: int, space: str, bridges: list[str]) -> Topology:
+        where = {"name": f"case-l{number}", "netns": self.draw.choice(["", space])}
+        kinds: list[Topology] = [
+            {"kind": "vxlan", "vxlan": {"vni": number + 1, "port": 4789 + number}},
+            {"kind": "macvlan", "parent": bridges[0], "parent_netns": ""},
+            {"kind": "tap"},
+            {"kind": "vxlan", "vxlan": {"vni": number + 1, "port": 4789 + number}, "egress": {"rate": "10mbit"}},
+        ]
+        return {**where, **self.draw.choice(kinds)}
+
     def edited(self, topology: Topology) -> Topology:
         """The topology with one object less, one that is gone by name, and some options changed."""
         edited = copy.deepcopy(topology)
@@ -86,6 +97,7 @@ class Drawer:
         edited["routes"] = [route for route in edited["routes"] if route["netns"] != victim["peer"]["netns"]]
         victim["state"] = "absent"
         edited["bridges"][0]["ageing_time"] = 90
+        edited["links"][0]["mtu"] = 1300
         edited["cgroups"][0]["pids_max"] = 1000
         edited["netns"].append({"name": "case-late"})
         edited["veths"].append({"name": "case-late", "peer": {"name": "eth0", "netns": "case-late"}})
@@ -94,13 +106,14 @@ class Drawer:
     def damage(self, topology: Topology) -> str:
         """A few things that somebody does by hand."""
         veth, other, third = self.draw.sample(topology["veths"], 3)
-        where = f"-n {other['netns']}" if other.get("netns") else ""
+        where, there = (f"-n {each['netns']}" if each.get("netns") else "" for each in (other, topology["links"][-1]))
         return "; ".join((
             f"ip -n {veth['peer']['netns']} link del eth0",
             f"ip {where} link set {other['name']} mtu 1300",
             f"ip -n {third['peer']['netns']} addr flush dev eth0",
             f"ip -n {third['peer']['netns']} link set lo down",
             f"ip link set {topology['bridges'][0]['name']} type bridge ageing_time 4200",
+            f"ip {there} link del {topology['links'][-1]['name']}",
         ))  # fmt: skip
 
 

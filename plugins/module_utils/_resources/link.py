@@ -70,6 +70,7 @@ class Link(Linked):
     kind = "link"
     table = TABLE
     domain = "network"
+    movable = True
 
     def __init__(self, options: t.Mapping[str, t.Any]) -> None:
         super().__init__(options)
@@ -523,7 +524,7 @@ def kind_of(link: Record) -> str | None:
 
 def _open(reference: str) -> Namespace | None:
     try:
-        return Namespace(reference)
+        return Namespace.of(reference)
     except OSError:
         return None
 

@@ -18,6 +18,7 @@ from .._model.field import State
 from .._netlink.link import Link, list_links
 from .._netlink.namespace import Namespace, everywhere
 from .policy import is_ours
+from .shaper import waiting_room_name
 
 Recorded = t.Sequence[str]  #: keys of the objects that earlier runs recorded
 
@@ -47,14 +48,21 @@ def veths(recorded: Recorded) -> t.Iterator[State]:
     return _links(recorded, lambda link: link.kind == "veth")
 
 
+def links(recorded: Recorded) -> t.Iterator[State]:
+    """Links of all other kinds, in whatever namespace."""
+    return _links(recorded, lambda link: link.kind not in ("bridge", "veth"))
+
+
 def _links(recorded: Recorded, wanted: t.Callable[[Link], bool]) -> t.Iterator[State]:
     """Links by the names that tasks gave them, so that their records go with them, then all that there are."""
     yield from map(_named, recorded)
     here = identity("/proc/thread-self/ns/net")
     for namespace in everywhere():
         reference = "" if namespace.identity == here else namespace.reference
-        for link in list_links(namespace.socket):
-            if is_ours(link.group) and link.name != "lo" and wanted(link):
+        there = list_links(namespace.socket)
+        also = {waiting_room_name(link.name) for link in there}  # goes with the link whose packets wait in it
+        for link in there:
+            if is_ours(link.group) and link.name not in ("lo", *also) and wanted(link):
                 yield {"name": link.name, "netns": reference}
 
 

@@ -45,6 +45,12 @@ def _bridge() -> type[Resource]:
     return Bridge
 
 
+def _link() -> type[Resource]:
+    from .link import Link
+
+    return Link
+
+
 def _veth() -> type[Resource]:
     from .veth import Veth
 
@@ -80,6 +86,7 @@ PARTS: t.Final = {
     "netns": Part(_netns, owned.netns),
     "bridges": Part(_bridge, owned.bridges),
     "veths": Part(_veth, owned.veths),
+    "links": Part(_link, owned.links),
     "routes": Part(_route, owned.routes),
     "nat": Part(_nat, owned.nats),
     "cgroups": Part(_cgroup, owned.cgroups),
@@ -140,7 +147,9 @@ def _unconfirmed(options: t.Mapping[str, t.Any]) -> t.Iterator[OptionError]:
 def import_all() -> None:
     """Import what is otherwise imported only when it is needed: a process that outlives its archive cannot do so."""
     from .._kernel import listeners as listeners
+    from .._netlink import ability as ability
     from . import nat_streams as nat_streams
+    from . import shaper as shaper
 
 
 def _completed(entry: t.Mapping[str, t.Any], options: t.Mapping[str, t.Any]) -> State:
