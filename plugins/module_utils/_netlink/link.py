@@ -27,6 +27,7 @@ from .message import (
     string,
     text,
     unpack,
+    wanted_gone,
 )
 
 RTM_NEWLINK, RTM_DELLINK, RTM_GETLINK = 16, 17, 18
@@ -355,16 +356,18 @@ def set_altname(sock: Socket, index: int, name: str, *, there: bool) -> None:
 
 
 def delete_link(sock: Socket, index: int) -> None:
-    """Remove a link; the other end of a veth pair goes, too.
+    """Remove a link; the other end of a veth pair goes, too. One that is gone is no error.
 
     :raises NetlinkError: the kernel refused.
     """
-    sock.request(RTM_DELLINK, IFINFO.pack(0, 0, index, 0, 0))
+    with wanted_gone():
+        sock.request(RTM_DELLINK, IFINFO.pack(0, 0, index, 0, 0))
 
 
 def delete_group(sock: Socket, group: int) -> None:
     """Remove all links of a group by one message, which takes the kernel little longer than one link.
 
-    :raises NetlinkError: the kernel refused; ``ENODEV``: there is none.
+    :raises NetlinkError: the kernel refused.
     """
-    sock.request(RTM_DELLINK, IFINFO.pack(0, 0, 0, 0, 0) + attribute(GROUP, struct.pack("=I", group)))
+    with wanted_gone():
+        sock.request(RTM_DELLINK, IFINFO.pack(0, 0, 0, 0, 0) + attribute(GROUP, struct.pack("=I", group)))

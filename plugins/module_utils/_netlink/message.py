@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import socket
@@ -266,6 +267,16 @@ def _raise_error(content: bytes, flags: int, attributes_at: int = 20) -> None:
     said = attributes(content, attributes_at).get(_NLMSGERR_ATTR_MSG) if flags & NLM_F_ACK_TLVS else None
     words = os.strerror(code)
     raise NetlinkError(code, f"{words} ({string(said)})" if said else words)
+
+
+@contextlib.contextmanager
+def wanted_gone() -> t.Iterator[None]:
+    """What is not there any more is no error here: it went with something else."""
+    try:
+        yield
+    except OSError as error:
+        if not is_gone(error):
+            raise
 
 
 def is_gone(error: OSError) -> bool:

@@ -25,6 +25,7 @@ from .._model.resource import DELETE, SET, Change, Key, Resource, Step, changed
 from .._model.things import ADDRESS, LINK, LINK_UP, NETWORK, Thing
 from .._netlink import address, ethtool
 from .._netlink.link import Link, Settings, delete_group, get_link, set_link
+from .._netlink.message import wanted_gone
 from . import shaping
 from .policy import ALIAS, LEAVING
 
@@ -422,7 +423,8 @@ def delete(links: t.Sequence[Interface]) -> None:
     for same in by_namespace.values():
         sock = same[0].namespace.socket
         for live in same:
-            set_link(sock, live.link.index, Settings(group=LEAVING))
+            with wanted_gone():  # with its parent, in another namespace
+                set_link(sock, live.link.index, Settings(group=LEAVING))
         delete_group(sock, LEAVING)
 
 
