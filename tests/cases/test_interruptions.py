@@ -151,6 +151,23 @@ KINDS = {
             "rm -r /srv/one",
             "content",
         ),
+        Kind(
+            "topology",
+            {"netns": [{"name": "case"}],
+             "bridges": [{"name": "case-br", "addresses": ["10.9.0.1/24"], **QUIET,
+                          "ports": [{"name": "case0", "hairpin": True}]}],
+             "veths": [{"name": "case0", **QUIET,
+                        "peer": {"name": "eth0", "netns": "case", "addresses": ["10.9.0.2/24"], **QUIET}}],
+             "routes": [{"destination": "default", "netns": "case", "via": "10.9.0.1"}]},
+            {"netns": [{"name": "case", "loopback": False}],
+             "bridges": [{"name": "case-br", "addresses": ["10.9.0.3/24"], **QUIET}],
+             "veths": [{"name": "case0", **QUIET, "rx_queues": 3,
+                        "peer": {"name": "eth0", "netns": "case", "addresses": ["10.9.0.2/24"], "mtu": 1400, **QUIET}}],
+             "routes": [{"destination": "default", "netns": "case", "dev": "eth0"}]},
+            {"netns": [{"name": "other"}], "bridges": [{"name": "other-br", **QUIET}],
+             "veths": [{"name": "other0", **QUIET, "peer": {"name": "eth0", "netns": "other", **QUIET}}],
+             "routes": [{"destination": "10.8.0.0/16", "netns": "other", "dev": "eth0"}]},
+        ),
     )
 }  # fmt: skip
 
@@ -160,7 +177,7 @@ def absent(options: Options) -> Options:
     return {**{name: value for name, value in options.items() if name in NAMING}, "state": "absent"}
 
 
-NAMING = ("name", "destination", "peer", "networks", "publish", "path")
+NAMING = ("name", "destination", "peer", "networks", "publish", "path", "netns", "bridges", "veths", "routes")
 
 
 # --- what the host looks like ----------------------------------------------------

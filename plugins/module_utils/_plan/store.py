@@ -7,6 +7,7 @@
     ROOT/DOMAIN/               its flock(2) is the domain's lock
     ROOT/DOMAIN/KIND/KEY.json  what was applied last to one object
     ROOT/DOMAIN/KIND.journal   a transaction that has begun and not ended
+    ROOT/DOMAIN/ID.transaction the journals of a transaction of many kinds: while it is there, that has not ended
 
 A directory goes when it is empty, so that nothing is left on a host that has no object of ours.
 """
@@ -32,6 +33,8 @@ _ENDING = ".json"
 _DIRECTORY: t.Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 #: What every intent in a journal says.
 _INTENT: t.Final = frozenset({"key", "options", "before", "owned", "identity", "source", "record", "footprint"})
+#: In an intent: path of the file of its transaction, if that has journals of many kinds.
+TRANSACTION: t.Final = "transaction"
 #: What a journal says instead when all is done but for the removal of what going back would have needed.
 _SETTLED: t.Final = "settled"
 
@@ -103,6 +106,9 @@ class Store:
 
     def _sweep(self) -> None:
         self.read_anew()
+        for name in files.list_directory(self.directory):
+            if name.endswith(f".{TRANSACTION}"):
+                end_if_over(os.path.join(self.directory, name))
         for folder in (self.records, self.directory):
             files.sweep(folder)
 
@@ -121,7 +127,9 @@ class Store:
             return True
         hidden = any(name.startswith(".") for name in (*here, *records))
         drafts = hidden and any(map(files.drafts, (self.directory, self.records)))
-        return drafts or os.path.basename(self.journal) in here
+        return (
+            drafts or any(name.endswith(f".{TRANSACTION}") for name in here) or os.path.basename(self.journal) in here
+        )
 
     def _is_empty(self) -> bool:
         """Whether the deepest directory that there is holds nothing."""
@@ -278,13 +286,21 @@ class Store:
         return [entry[_SETTLED] for entry in self._entries() if isinstance(entry.get(_SETTLED), dict)]
 
     def _entries(self) -> list[State]:
-        """What the journal holds, and not what somebody else wrote there."""
+        """What the journal holds of transactions that have not ended, and not what somebody else wrote there."""
         entries = self._read(self.journal)
-        return [entry for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
+        whole = (entry for entry in entries if isinstance(entry, dict)) if isinstance(entries, list) else ()
+        return [entry for entry in whole if TRANSACTION not in entry or os.path.exists(str(entry[TRANSACTION]))]
+
+    def transactions(self) -> set[str]:
+        """Paths of the files of transactions that the journal is a part of."""
+        return {str(entry[TRANSACTION]) for entry in self._entries() if TRANSACTION in entry}
 
     def commit(self) -> None:
         """The transaction has ended, well or rolled back."""
+        transactions = self.transactions()
         files.remove(self.journal)
+        for path in transactions:
+            end_if_over(path)
 
     @staticmethod
     def _read(path: str) -> t.Any:
@@ -294,6 +310,25 @@ class Store:
             return json.loads(text) if text else None
         except ValueError:
             return None
+
+
+def begin_transaction(path: str, journals: t.Sequence[str]) -> None:
+    """Say that a transaction has begun, before its journals are written.
+
+    :param journals: their paths.
+    """
+    with _telling("write", path):
+        files.write_with_directory(path, json.dumps(journals))
+
+
+def end_if_over(path: str) -> None:
+    """Remove the file of a transaction of which no journal is left."""
+    try:
+        journals = json.loads(files.read_text(path) or "[]")
+    except ValueError:
+        journals = []
+    if not any(os.path.exists(str(journal)) for journal in journals):
+        files.remove(path)
 
 
 @contextlib.contextmanager

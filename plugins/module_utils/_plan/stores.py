@@ -7,10 +7,14 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import secrets
 import typing as t
 
+from .._kernel import files
+from .._model.field import State
 from .._model.resource import Resource
-from .store import Store
+from .store import TRANSACTION, Store, begin_transaction
 
 
 class Stores:
@@ -30,6 +34,9 @@ class Stores:
             if place not in self._stores:
                 self._stores[place] = Store(resource.domain, resource.kind, resource.root)
             self._resources.setdefault(self._stores[place], []).append(resource)
+        # In the root that lives longest: where it is gone, the transaction counts as ended.
+        home = max(self, key=lambda store: store.root != Resource.root)
+        self._transaction = os.path.join(home.directory, f"{secrets.token_hex(8)}.{TRANSACTION}")
 
     def of(self, resource: Resource) -> Store:
         """The store of one of the objects."""
@@ -97,7 +104,22 @@ class Stores:
         for store in self:
             store.remove_empty()
 
+    def begin(self, intents: t.Mapping[Store, list[State]]) -> None:
+        """Put the intents on disk before the first object is touched; again, if more are touched.
+
+        The journals are of one transaction, which ends for all of them at once.
+        """
+        before = {path for store in self for path in store.transactions()}
+        if len(intents) > 1:
+            begin_transaction(self._transaction, [store.journal for store in intents])
+        for store, several in intents.items():
+            rest = ({name: each[name] for name in each if name != TRANSACTION} for each in several)
+            store.begin([{**each, **({TRANSACTION: self._transaction} if len(intents) > 1 else {})} for each in rest])
+        for path in before - {self._transaction}:
+            files.remove(path)
+
     def commit(self) -> None:
-        """The transaction has ended, well or rolled back; the first kind's journal goes last, as it was begun first."""
-        for store in reversed(list(self)):
+        """The transaction has ended, well or rolled back."""
+        files.remove(self._transaction)
+        for store in self:
             store.commit()

@@ -50,12 +50,16 @@ def transact(
 
 def _recover_all(stores: Stores) -> list[str]:
     """Undo or finish what killed runs left, the kind that is changed last first: it may be inside the others."""
-    warnings: list[str] = []
-    for store in reversed(list(stores)):
-        resources = stores.resources(store)
-        warnings += recover(type(resources[0]), resources, store)
+    kinds = {store: type(stores.resources(store)[0]) for store in stores}
+    left = [each for store in reversed(list(stores)) for each in _left(kinds[store], stores.resources(store), store)]
+    undone = _go_back(left)
+    if len(undone) > 1:  # what one needs, or lost with another, may be there only now
+        undone = [each.once_more() for each in reversed(undone)]
+    warnings = [each.close() for each in undone]
+    for store in stores:
+        _settle_again(kinds[store], store)
     for store in stores.first_of_each_kind():
-        warnings += recover_abandoned(type(stores.resources(store)[0]), store)
+        warnings += recover_abandoned(kinds[store], store)
     return warnings
 
 
@@ -150,10 +154,11 @@ class _Change:
 
     def _begin(self) -> None:
         """Put on disk what is going to be touched, before it is."""
-        for store in self._stores:
-            intents = [each.intent for each in self._objects if each.intent and each.store is store]
-            if intents:
-                store.begin(intents)
+        intents: dict[Store, list[State]] = {}
+        for each in self._objects:
+            if each.intent:
+                intents.setdefault(each.store, []).append(each.intent)
+        self._stores.begin(intents)
 
     def _verify(self) -> None:
         """A second plan from a fresh observation must be empty."""
@@ -346,38 +351,85 @@ def intent_of(plan: Plan, store: Store, before: Observation) -> State:
     }
 
 
+class _Undone(t.NamedTuple):
+    """An object that a killed run was changing, and that was brought back or removed."""
+
+    resource: Resource
+    intent: State
+    store: Store
+    left: list[str]  #: what could not be done
+
+    def once_more(self) -> _Undone:
+        """Bring it back again, now that others are back, too."""
+        return self if self.resource.absent else self._replace(left=_undo(self.resource, self.intent))
+
+    def close(self) -> str:
+        """Bring its record back, remove what is left beside it, and say what was done."""
+        _record_again(self.resource, self.intent, self.store)
+        _clean(self.resource, self.intent, self.left)
+        done = "finished" if self.resource.absent else "undone"
+        words = f"an earlier run was killed while it changed {self.resource.target}; that was {done}"
+        return f"{words}, but for: {'; '.join(self.left)}" if self.left else words
+
+
 def recover(kind: type[Resource], resources: t.Sequence[Resource], store: Store, *, commit: bool = False) -> list[str]:
     """Undo what a killed run left half-way, and remove what it no longer needed.
-
-    If this run has the same to do, the rest is left to it, unless something was half-made. A removal that was cut short
-    is finished instead: what it removed cannot be brought back.
 
     :param resources: what this run is to change in the same domain.
     :param commit: whether this run has nothing to change there.
     """
-    warnings = []
+    warnings = [each.close() for each in _go_back(_left(kind, resources, store))]
+    _settle_again(kind, store)
+    if commit:
+        store.commit()
+    return warnings
+
+
+class _Left(t.NamedTuple):
+    """A change of one object that a killed run had begun."""
+
+    resource: Resource
+    intent: State
+    store: Store
+    goes_on: bool  #: whether this run has the same to do, and finds nothing half-made
+
+
+def _left(kind: type[Resource], resources: t.Sequence[Resource], store: Store) -> t.Iterator[_Left]:
+    """What a killed run left of one kind, the object that it would have changed last first."""
     own = {resource.key: resource.remembered() for resource in resources}
     for intent in reversed(store.interrupted()):
         resource = kind(intent["options"])
         _remind(resource, Record.load(intent["record"]))
-        if own.get(intent["key"]) != intent["options"] or _is_half_made(resource, intent):
-            left = finish(resource) if resource.absent else _undo(resource, intent)
-            _record_again(resource, intent, store)
-            _clean(resource, intent, left)
-            warnings.append(
-                f"an earlier run was killed while it changed {resource.target}; "
-                + ("that was finished" if resource.absent else "that was undone")
-                + (f", but for: {'; '.join(left)}" if left else "")
-            )
-        else:
+        same = own.get(intent["key"]) == intent["options"]
+        yield _Left(resource, intent, store, same and not _is_half_made(resource, intent))
+
+
+def _go_back(left: t.Sequence[_Left] | t.Iterator[_Left]) -> list[_Undone]:
+    """Bring back what a killed run was changing.
+
+    If this run has the same to do, it goes on instead. But if one object has to be brought back, all are: it comes back
+    as it was among the others as they were. A removal that was cut short is finished in any case: what it removed
+    cannot be brought back.
+    """
+    left = list(left)
+    going_on = all(each.goes_on for each in left)
+    undone = []
+    for resource, intent, store, goes_on in left:
+        if going_on or (goes_on and resource.absent):
             resource.tidy(intent["footprint"])
+        else:
+            undone.append(
+                _Undone(resource, intent, store, finish(resource) if resource.absent else _undo(resource, intent))
+            )
+    return undone
+
+
+def _settle_again(kind: type[Resource], store: Store) -> None:
+    """Remove what only going back would have needed, where a killed run had come to that."""
     for options in store.settled():
         resource = kind(options)
         _remind(resource, store.load(resource.key))
         resource.settle(resource.spare())
-    if commit:
-        store.commit()
-    return warnings
 
 
 def _remind(resource: Resource, record: Record | None) -> None:
