@@ -126,14 +126,20 @@ def _service(service: Plan, networks: t.Mapping[str, Plan], services: t.Sequence
     published = service["publish"] if service["state"] != "absent" else []
     ports = [port for entry in published for port in _publications(entry, names, found)]
     answers = service["state"] in ("started", "restarted")
+    gateways = [gateway.partition("/")[0] for gateway in network["gateways"]] if network else []
     return {
         **service,
         "container": {option: value for option, value in service["container"].items() if option != "secrets"},
         "network": network,
         "instances": [
-            {"name": name, "link": _addressing.ifname(name, PREFIX), "addresses": found[name]} for name in names
+            {
+                "name": name,
+                "link": _addressing.ifname(name, PREFIX),
+                "addresses": found[name],
+                "routes": [{"netns": name, "destination": "default", "via": via, "dev": "eth0"} for via in gateways],
+            }
+            for name in names
         ],
-        "gateways": [gateway.partition("/")[0] for gateway in network["gateways"]] if network else [],
         "publish": ports,
         "urls": list(_urls(service, names, found, host)) if answers else [],
     }

@@ -7,7 +7,7 @@
     ROOT/DOMAIN/               its flock(2) is the domain's lock
     ROOT/DOMAIN/KIND/KEY.json  what was applied last to one object
     ROOT/DOMAIN/KIND.journal   a transaction that has begun and not ended
-    ROOT/DOMAIN/ID.transaction the journals of a transaction of many kinds: while it is there, that has not ended
+    ROOT/DOMAIN/ID.transaction the journals of a transaction of many kinds, which has begun and not ended with this file
 
 A directory goes when it is empty, so that nothing is left on a host that has no object of ours.
 """
@@ -313,7 +313,7 @@ class Store:
 
 
 def begin_transaction(path: str, journals: t.Sequence[str]) -> None:
-    """Say that a transaction has begun, before its journals are written.
+    """Say that a transaction has begun, now that its journals are written.
 
     :param journals: their paths.
     """

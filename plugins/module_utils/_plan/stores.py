@@ -107,16 +107,18 @@ class Stores:
     def begin(self, intents: t.Mapping[Store, list[State]]) -> None:
         """Put the intents on disk before the first object is touched; again, if more are touched.
 
-        The journals are of one transaction, which ends for all of them at once.
+        The journals are of one transaction, which begins and ends for all of them at once, by a file of its own: the
+        last one that is written, and the first one that is removed.
         """
-        before = {path for store in self for path in store.transactions()}
-        if len(intents) > 1:
-            begin_transaction(self._transaction, [store.journal for store in intents])
+        going_on = sorted({path for store in self for path in store.transactions()})
+        if going_on:
+            self._transaction = going_on[0]
+        note = {TRANSACTION: self._transaction} if len(intents) > 1 else {}
         for store, several in intents.items():
             rest = ({name: each[name] for name in each if name != TRANSACTION} for each in several)
-            store.begin([{**each, **({TRANSACTION: self._transaction} if len(intents) > 1 else {})} for each in rest])
-        for path in before - {self._transaction}:
-            files.remove(path)
+            store.begin([{**each, **note} for each in rest])
+        if note:
+            begin_transaction(self._transaction, [store.journal for store in intents])
 
     def commit(self) -> None:
         """The transaction has ended, well or rolled back."""

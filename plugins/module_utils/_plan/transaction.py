@@ -52,12 +52,15 @@ def _recover_all(stores: Stores) -> list[str]:
     """Undo or finish what killed runs left, the kind that is changed last first: it may be inside the others."""
     kinds = {store: type(stores.resources(store)[0]) for store in stores}
     left = [each for store in reversed(list(stores)) for each in _left(kinds[store], stores.resources(store), store)]
+    going_on = all(each.goes_on for each in left)
     undone = _go_back(left)
     if len(undone) > 1:  # what one needs, or lost with another, may be there only now
         undone = [each.once_more() for each in reversed(undone)]
     warnings = [each.close() for each in undone]
     for store in stores:
         _settle_again(kinds[store], store)
+    if not going_on:
+        stores.commit()
     for store in stores.first_of_each_kind():
         warnings += recover_abandoned(kinds[store], store)
     return warnings
