@@ -17,6 +17,10 @@ ANSWER: t.Final = {"ip and crun": 0.5}
 LIFE: t.Final = {"ip and crun": 0.7, "podman": 0.08}
 #: One of the last ten of many containers, to one of the first ten.
 MANY: t.Final = 1.3
+#: Many namespaces with a cable each made by one task, to the same by others.
+WIRES: t.Final = {"ip -batch": 0.25}
+#: One attribute among many repaired, to a task that changes nothing.
+WIRES_DRIFT: t.Final = 1.1
 #: A task that creates a started container, to ``containers.podman.podman_container``.
 TASK: t.Final = 0.4
 #: One layer of an image unpacked.

@@ -13,7 +13,7 @@ import argparse
 import functools
 import typing as t
 
-from benchmark import execs, idle, images, imports, many, podman_module, programs, service, tasks, unpacking
+from benchmark import execs, idle, images, imports, many, podman_module, programs, service, tasks, unpacking, wires
 
 Part = t.Callable[[int], t.Iterator[str]]
 
@@ -21,7 +21,7 @@ Part = t.Callable[[int], t.Iterator[str]]
 def parts(count: int) -> dict[str, Part]:
     """All benchmarks: name to what runs a number of rounds and gives lines to print.
 
-    :param count: how many containers are many.
+    :param count: how many containers or namespaces are many.
     """
     return {
         "nothing_to_do": tasks.nothing_to_do,
@@ -34,6 +34,7 @@ def parts(count: int) -> dict[str, Part]:
         "podman_module": podman_module.podman_module,
         "unpacking": unpacking.unpacking,
         "images": images.images,
+        "wires": functools.partial(wires.wires, count=count),
         "imports": imports.imports,
     }
 
@@ -42,7 +43,7 @@ def main() -> None:
     """Run all benchmarks, or those that are named, and print what comes out."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=10)
-    parser.add_argument("--count", type=int, default=200, help="how many containers the part 'many' makes")
+    parser.add_argument("--count", type=int, default=200, help="how many the parts 'many' and 'wires' make")
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"one of {', '.join(parts(0))}; all by default")
     given = parser.parse_args()
     chosen = parts(given.count)

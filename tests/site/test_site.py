@@ -180,8 +180,7 @@ def test_damage_is_repaired_and_nothing_else_is_touched(first_run: str) -> None:
     for process in (int(status(killed, "PPid")), killed):  # first who would start it again
         os.kill(process, signal.SIGKILL)
     assert changed(run("site")) == [
-        "Way out, published ports, isolation",
-        "Cable from the bridge into the namespace", "Way out of the namespace", "Way out of the namespace",
+        "Bridge, way out, published ports, isolation", "Network namespace, cable from the bridge into it, way out",
         "Container", "Container", "Published ports",
     ]  # fmt: skip
     assert [answer(f"http://127.0.0.1:{port}/") for port in (8080, 8081)] == ["This is web-1.", "This is web-2."]
