@@ -31,10 +31,8 @@ from .._netlink.route import (
     table_number,
 )
 from .._netlink.route import Route as Entry
-from .policy import POLICY
+from .policy import POLICY, PROTOCOL
 
-#: Routes that are ours carry this number as their protocol: "n", in the range that the kernel leaves to others.
-PROTOCOL = 110
 #: Types of routes that lead nowhere.
 _DEAD_ENDS = ("blackhole", "unreachable", "prohibit", "throw")
 _DEFAULT = "default"
