@@ -14,7 +14,7 @@ GROUP = 0x6E73666C
 LEAVING = 0x6E736678
 #: Alias of a link that is ours, where the task gives it none of its own.
 ALIAS = "nsfleet.linux"
-#: Routes and rules that are ours carry this number as their protocol: "n", in the range that the kernel leaves to others.
+#: Protocol of routes and rules that are ours: "n", in the range that the kernel leaves to others.
 PROTOCOL = 110
 
 

@@ -53,6 +53,12 @@ def _route() -> type[Resource]:
     return Route
 
 
+def _rule() -> type[Resource]:
+    from .rule import Rule
+
+    return Rule
+
+
 def _nat() -> type[Resource]:
     from .nat import Nat
 
@@ -77,6 +83,7 @@ PARTS: t.Final = {
     "bridges": Part(_bridge, owned.bridges),
     "veths": Part(_veth, owned.veths),
     "routes": Part(_route, owned.routes),
+    "rules": Part(_rule, owned.rules),  # so that packets that they send to a table find its routes
     "nat": Part(_nat, owned.nats),
     "cgroups": Part(_cgroup, owned.cgroups),
     "containers": Part(_container, owned.containers),
@@ -172,8 +179,9 @@ def _doubled(resources: t.Sequence[Resource]) -> t.Iterator[OptionError]:
 def _crowded(resources: t.Sequence[Resource]) -> t.Iterator[OptionError]:
     """Bridges that are to have more ports than the kernel lets them have."""
     ports: dict[Thing, list[str]] = {}
-    for resource in resources:
-        for thing in resource.needs() if not resource.absent else ():
+    links = (resource for resource in resources if any(thing.kind == LINK for thing in resource.makes()))
+    for resource in links:
+        for thing in resource.needs():
             if thing.kind == LINK and thing.name:
                 ports.setdefault(thing, []).append(resource.place)
     for bridge, places in ports.items():
