@@ -139,6 +139,8 @@ options:
     default: false
 notes:
   - It needs the Python library pyroute2 0.7.2 or newer on the target, but only to change something.
+  - M(nsfleet.linux.topology) with O(nsfleet.linux.topology#module:purge=owned) removes all routes of this collection
+    that its task does not name.
   - A route goes with the link it leads over, and with the last address of O(source); the next run makes it again.
   - What the module has no option for, such as a window of a route that is adopted, is lost when the route is changed.
 seealso:

@@ -135,6 +135,8 @@ options:
     type: int
     default: -1
 notes:
+  - M(nsfleet.linux.topology) with O(nsfleet.linux.topology#module:purge=owned) removes all rules of this collection
+    that its task does not name.
   - The kernel keeps rules when their links go, and when their tables are emptied.
 seealso:
   - module: nsfleet.linux.route

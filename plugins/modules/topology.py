@@ -42,6 +42,10 @@ options:
     description: Routes, each with the options of M(nsfleet.linux.route).
     type: list
     elements: dict
+  rules:
+    description: Rules of policy routing, each with the options of M(nsfleet.linux.rule).
+    type: list
+    elements: dict
   nat:
     description: Sets of networks and published ports, each with the options of M(nsfleet.linux.nat).
     type: list
@@ -69,8 +73,9 @@ options:
       - What to do with objects that this collection made and that no entry names.
       - Concerns the kinds of which the task has a list, be it an empty one. A kind whose option is left out is not
         looked at.
-      - Routes, sets of published ports and control groups are found by what earlier runs recorded, all other objects by
-        their marks, in every namespace.
+      - Links are found by their marks in every namespace, routes and rules by the number of their protocol in the host's
+        namespace and in those that have a name, network namespaces and containers wherever they are. Sets of published
+        ports and control groups are found by what earlier runs recorded.
     type: str
     default: none
     choices:
@@ -93,6 +98,7 @@ seealso:
   - module: nsfleet.linux.bridge
   - module: nsfleet.linux.veth
   - module: nsfleet.linux.route
+  - module: nsfleet.linux.rule
   - module: nsfleet.linux.nat
   - module: nsfleet.linux.cgroup
   - module: nsfleet.linux.container
@@ -152,6 +158,7 @@ EXAMPLES = r"""
     bridges: []
     veths: []
     routes: []
+    rules: []
     nat: []
 """
 
