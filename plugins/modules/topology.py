@@ -73,9 +73,9 @@ options:
       - What to do with objects that this collection made and that no entry names.
       - Concerns the kinds of which the task has a list, be it an empty one. A kind whose option is left out is not
         looked at.
-      - Links are found by their marks in every namespace, routes and rules by the number of their protocol in the host's
-        namespace and in those that have a name, network namespaces and containers wherever they are. Sets of published
-        ports and control groups are found by what earlier runs recorded.
+      - Links are found by their marks in every namespace, and routes and rules by the number of their protocol in the
+        host's namespace and in those that have a name. Network namespaces and containers are found wherever they are,
+        and sets of published ports and control groups by what earlier runs recorded.
     type: str
     default: none
     choices:

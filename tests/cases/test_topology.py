@@ -136,6 +136,11 @@ def test_an_entry_may_leave_while_others_come() -> None:
     assert world.addresses("eth0", "case-web") == ["10.40.0.10/24"]
 
 
+def test_routes_over_a_bridge_are_no_ports_of_it() -> None:
+    routes = [{"destination": f"10.99.{n // 64}.{n % 64 * 4}/30", "dev": "case-br"} for n in range(1024)]
+    laws.run("topology", {"bridges": [{"name": "case-br"}], "routes": routes}, check=True)
+
+
 # --- purge -------------------------------------------------------------------------------------------
 
 

@@ -49,6 +49,14 @@ class Namespace:
         """
         return once.ask(("network namespace", netns.reference_path(reference)), lambda: cls(reference))
 
+    @classmethod
+    def find(cls, reference: str) -> Namespace | None:
+        """The namespace of a reference as :meth:`of` gives it, ``None`` if there is none."""
+        try:
+            return cls.of(reference)
+        except OSError:
+            return None
+
     @property
     def fd(self) -> int:
         """A descriptor of it.

@@ -226,7 +226,7 @@ class Route(Resource):
 
     def observe(self, last: State) -> Observation:
         """Find the route; of several with the same key, the one that is used."""
-        self._namespace = _open(self.given.get("netns", ""))
+        self._namespace = Namespace.find(self.given.get("netns", ""))
         if self._namespace is None:
             return Observation(None)
         where = {"namespace": list(self._namespace.identity)}
@@ -304,7 +304,7 @@ class Route(Resource):
         self._write([change])
 
     def _write(self, changes: t.Sequence[Change] = ()) -> None:
-        namespace = self._namespace or _open(self._netns)  # another object of the run may have made it since
+        namespace = self._namespace or Namespace.find(self._netns)  # another object of the run may have made it since
         if namespace is None:
             raise NsfleetError(f"{self.target}: the network namespace {self._netns!r} is gone")
         # What no change speaks of stays as it is: drift that is only warned of is not repaired by the way.
@@ -364,13 +364,6 @@ def _hop_problems(place: str, hop: State) -> t.Iterator[OptionError]:
         yield OptionError(f"{place}onlink", "expected via and dev with it")
     if via.startswith("fe80:") and not dev:
         yield OptionError(f"{place}dev", f"expected the link on which {via} is, since every link has such addresses")
-
-
-def _open(reference: str) -> Namespace | None:
-    try:
-        return Namespace.of(reference)
-    except OSError:
-        return None
 
 
 def _kernel_form(destination: str, family: int) -> str:

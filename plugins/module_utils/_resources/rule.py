@@ -164,7 +164,7 @@ class Rule(Resource):
 
     def observe(self, last: State) -> Observation:
         """Find ours of this priority, or whoever's there are."""
-        self._namespace = _open(self._netns)
+        self._namespace = Namespace.find(self._netns)
         if self._namespace is None:
             return Observation(None)
         identity = {"namespace": list(self._namespace.identity), "rule": f"{self._family} {self._priority}"}
@@ -237,7 +237,7 @@ class Rule(Resource):
         The new ones are added behind the others, and the others removed from the first to the last, so that each is the
         first of those that the kernel could take for it.
         """
-        namespace = self._namespace or _open(self._netns)  # another object of the run may have made it since
+        namespace = self._namespace or Namespace.find(self._netns)  # another object of the run may have made it since
         if namespace is None:
             raise NsfleetError(f"{self.target}: the network namespace {self._netns!r} is gone")
         there = self._rules(namespace)
@@ -282,10 +282,3 @@ def _of_one_owner(rules: t.Sequence[Entry]) -> list[Entry]:
 
 def _are_ours(rules: t.Sequence[Entry]) -> bool:
     return any(rule.protocol == PROTOCOL for rule in rules)
-
-
-def _open(reference: str) -> Namespace | None:
-    try:
-        return Namespace.of(reference)
-    except OSError:
-        return None
