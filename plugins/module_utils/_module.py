@@ -141,7 +141,7 @@ def _surplus(options: t.Mapping[str, t.Any], named: t.Sequence[Resource]) -> lis
         if options[option] is not None:
             kind = part.kind()
             recorded = recorded_keys(kind) if hasattr(kind, "domain") else ()
-            found += unnamed(topology.surplus(option, recorded), [each for each in named if type(each) is kind])
+            found += unnamed(topology.surplus(option, recorded), [each for each in named if isinstance(each, kind)])
     return found
 
 

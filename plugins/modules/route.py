@@ -82,10 +82,50 @@ options:
       - Address of the host that packets of its own get when they take this route; empty for none in particular.
     type: str
     default: ""
+  nexthops:
+    description:
+      - Several ways to the destination, among which flows are shared out; instead of O(via) and O(dev).
+      - They are written as a whole, in any order, and changed by one message.
+    type: list
+    elements: dict
+    suboptions:
+      via:
+        description:
+          - Address of the gateway; empty if the destination is on the link itself, which IPv6 does not have here.
+          - A route of IPv4 may have a gateway of IPv6.
+        type: str
+        default: ""
+      dev:
+        description: Link by which packets leave; empty for the link that the gateway is on.
+        type: str
+        default: ""
+      weight:
+        description: How large its share is, of 1 to 256.
+        type: int
+        default: 1
+      onlink:
+        description: Take the gateway for reachable on the link even though no address of the link says so.
+        type: bool
+        default: false
+  mtu:
+    description:
+      - Largest packet in bytes for this destination, up to 65520; 0 for what the link takes.
+    type: int
+    default: 0
+  mtu_lock:
+    description:
+      - Do not believe what others say of the MTU on the way, and let packets be split instead.
+    type: bool
+    default: false
+  advmss:
+    description:
+      - Largest TCP segment in bytes to ask the other side for, up to 65495; 0 for what goes with the MTU.
+    type: int
+    default: 0
   scope:
     description:
       - How far the destination is, for IPv4.
-      - By default V(link) for a V(unicast) route without O(via), else V(global).
+      - By default V(link) for a V(unicast) route without O(via) and O(nexthops), else V(global).
     type: str
     choices:
       global: Somewhere.
@@ -99,12 +139,15 @@ options:
     default: false
 notes:
   - It needs the Python library pyroute2 0.7.2 or newer on the target, but only to change something.
+  - M(nsfleet.linux.topology) with O(nsfleet.linux.topology#module:purge=owned) removes all routes of this collection
+    that its task does not name.
   - A route goes with the link it leads over, and with the last address of O(source); the next run makes it again.
-  - What the module has no option for, such as an MTU of a route that is adopted, is lost when the route is changed.
+  - What the module has no option for, such as a window of a route that is adopted, is lost when the route is changed.
 seealso:
   - module: nsfleet.linux.netns
   - module: nsfleet.linux.veth
   - module: nsfleet.linux.nat
+  - module: nsfleet.linux.rule
 """
 
 EXAMPLES = r"""
@@ -150,6 +193,16 @@ EXAMPLES = r"""
     destination: 10.0.0.0/8
     type: unreachable
     metric: 4096
+
+- name: Two ways to another network, of which one gets twice as much, with packets that a tunnel can carry
+  nsfleet.linux.route:
+    netns: web
+    destination: 10.30.0.0/16
+    mtu: 1420
+    nexthops:
+      - via: 10.2.0.1
+        weight: 2
+      - via: 10.2.0.2
 
 - name: No such route
   nsfleet.linux.route:
@@ -240,7 +293,7 @@ route:
       type: bool
       sample: false
     nexthops:
-      description: Where the route leads, if somebody made it one with several gateways; else empty.
+      description: Where the route leads, if it has several ways; else empty.
       type: list
       elements: dict
       contains:
@@ -260,6 +313,18 @@ route:
           description: Whether the gateway is taken for reachable.
           type: bool
           sample: false
+    mtu:
+      description: Largest packet in bytes, 0 for what the link takes.
+      type: int
+      sample: 0
+    mtu_lock:
+      description: Whether what others say of the MTU is not believed.
+      type: bool
+      sample: false
+    advmss:
+      description: Largest TCP segment in bytes, 0 for what goes with the MTU.
+      type: int
+      sample: 0
 """
 
 from ansible_collections.nsfleet.linux.plugins.module_utils import _module

@@ -46,6 +46,10 @@ options:
     description: Routes, each with the options of M(nsfleet.linux.route).
     type: list
     elements: dict
+  rules:
+    description: Rules of policy routing, each with the options of M(nsfleet.linux.rule).
+    type: list
+    elements: dict
   nat:
     description: Sets of networks and published ports, each with the options of M(nsfleet.linux.nat).
     type: list
@@ -73,8 +77,9 @@ options:
       - What to do with objects that this collection made and that no entry names.
       - Concerns the kinds of which the task has a list, be it an empty one. A kind whose option is left out is not
         looked at.
-      - Routes, sets of published ports and control groups are found by what earlier runs recorded, all other objects by
-        their marks, in every namespace.
+      - Links are found by their marks in every namespace, and routes and rules by the number of their protocol in the
+        host's namespace and in those that have a name. Network namespaces and containers are found wherever they are,
+        and sets of published ports and control groups by what earlier runs recorded.
     type: str
     default: none
     choices:
@@ -115,6 +120,7 @@ seealso:
   - module: nsfleet.linux.veth
   - module: nsfleet.linux.link
   - module: nsfleet.linux.route
+  - module: nsfleet.linux.rule
   - module: nsfleet.linux.nat
   - module: nsfleet.linux.cgroup
   - module: nsfleet.linux.container
@@ -182,6 +188,7 @@ EXAMPLES = r"""
     veths: []
     links: []
     routes: []
+    rules: []
     nat: []
 """
 

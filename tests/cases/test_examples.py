@@ -75,6 +75,7 @@ GIVEN = {
         within=shop.sources,
         variables=shop.ROOTS,
     ),
+    "topology": Given("sysctl -qw net.ipv4.ip_forward=1"),
     "veth": Given("ip netns add r1 && ip netns add r2", "ip netns delete r1 && ip netns delete r2"),
 }
 

@@ -118,6 +118,12 @@ KINDS = {
             "ip link delete case-br",
         ),
         Kind(
+            "rule",
+            {"priority": 1000, "from": "10.9.0.0/24", "table": "77"},
+            {"priority": 1000, "fwmark": "0x1", "action": "blackhole"},
+            {"priority": 1001, "table": "77"},
+        ),
+        Kind(
             "nat",
             {"name": "case", "networks": [{"subnet": "10.9.0.0/24", "link": "case-br"}],
              "publish": [{"port": "8080", "to": "10.9.0.10", "protocols": ["tcp", "udp"]}]},
@@ -177,7 +183,10 @@ def absent(options: Options) -> Options:
     return {**{name: value for name, value in options.items() if name in NAMING}, "state": "absent"}
 
 
-NAMING = ("name", "destination", "peer", "networks", "publish", "path", "netns", "bridges", "veths", "routes")
+NAMING = (
+    "name", "destination", "priority", "peer", "networks", "publish", "path",
+    "netns", "bridges", "veths", "routes",
+)  # fmt: skip
 
 
 # --- what the host looks like ----------------------------------------------------

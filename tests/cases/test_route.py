@@ -14,7 +14,18 @@ from support import lab, laws, world
 from support.laws import Case
 
 BASE = {"destination": "10.20.0.0/16", "dev": "nsbr"}
+HOPS = {"destination": "10.20.0.0/16"}
 BASE6 = {"destination": "fd00:20::/32", "dev": "nsbr"}
+#: Two bridges with addresses, as ip(8) reads it: one process makes them all.
+LINKS = "\n".join(
+    f"""link add {name} type bridge
+link set {name} addrgenmode none
+addr add 10.{last}.0.1/24 dev {name}
+addr add fd00:{last}::1/64 dev {name} nodad
+addr add fe80::1/64 dev {name} nodad
+link set {name} up"""
+    for name, last in (("nsbr", 1), ("dmz", 2))
+)
 
 
 @pytest.fixture(autouse=True)
@@ -23,10 +34,7 @@ def links(clean_host: None) -> t.Iterator[None]:
     del clean_host
     world.sh("ip netns add case")
     for ip in ("ip", "ip -n case"):
-        for name, last in (("nsbr", 1), ("dmz", 2)):
-            world.sh(f"{ip} link add {name} type bridge && {ip} link set {name} addrgenmode none")
-            world.sh(f"{ip} addr add 10.{last}.0.1/24 dev {name} && {ip} addr add fd00:{last}::1/64 dev {name} nodad")
-            world.sh(f"{ip} addr add fe80::1/64 dev {name} nodad && {ip} link set {name} up")
+        world.sh(f"{ip} -batch - <<'END'\n{LINKS}\nEND")
     yield
     world.sh("ip netns delete case; ip link delete nsbr; ip link delete dmz; true")
     world.sh("for family in -4 -6; do ip $family route flush table all proto 110; done")
@@ -45,6 +53,13 @@ def shown(word: str, destination: str = "10.20.0.0/16", table: str = "main") -> 
     found = routes(destination, table)
     assert len(found) <= 1, found
     return found[0].get(word) if found else None
+
+
+def hops(destination: str) -> list[tuple[str | None, str, int]]:
+    """Gateway, link and weight of each of several next hops."""
+    found = shown("nexthops", destination) or []
+    each = ((hop.get("gateway", hop.get("via", {}).get("host")), hop["dev"], hop["weight"]) for hop in found)
+    return sorted(each, key=str)
 
 
 CASES = [
@@ -77,12 +92,42 @@ CASES = [
         ("10.1.0.9", None),
         "ip route replace 10.20.0.0/16 proto 110 nexthop via 10.1.0.9 weight 2 nexthop via 10.2.0.9",
     ),
+    Case(
+        "nexthops", {
+            "dev": "",
+            "nexthops": [{"via": "10.2.0.9", "weight": 3}, {"via": "10.1.0.9", "dev": "nsbr"}],
+        },
+        lambda: hops("10.20.0.0/16"), [("10.1.0.9", "nsbr", 1), ("10.2.0.9", "dmz", 3)],
+        "ip route replace 10.20.0.0/16 proto 110 nexthop via 10.1.0.8 nexthop via 10.2.0.9 weight 3", reverts_to=[],
+    ),
+    Case(
+        "nexthops without gateways, or with such of IPv6", {
+            "dev": "",
+            "nexthops": [{"via": "fe80::9", "dev": "nsbr", "weight": 256}, {"dev": "dmz"},
+                         {"via": "192.0.2.9", "dev": "dmz", "onlink": True}],
+        },
+        lambda: hops("10.20.0.0/16"), [("192.0.2.9", "dmz", 1), ("fe80::9", "nsbr", 256), (None, "dmz", 1)],
+        "ip route replace 10.20.0.0/16 dev dmz proto 110", reverts_to=[],
+    ),
+    Case(
+        "mtu", {"mtu": 1400, "mtu_lock": True, "advmss": 1300}, lambda: shown("metrics"),
+        [{"mtu": 1400, "advmss": 1300}],
+        "ip route replace 10.20.0.0/16 dev nsbr proto 110 scope link mtu 1300 hoplimit 4",
+    ),
+    Case(
+        "mtu_lock", {"mtu": 1400, "mtu_lock": True}, lambda: "mtu lock 1400" in world.sh("ip route"), True,
+        "ip route replace 10.20.0.0/16 dev nsbr proto 110 scope link mtu 1400", reverts_to=False,
+    ),
+    Case(
+        "advmss", {"advmss": 1200}, lambda: shown("metrics"), [{"advmss": 1200}],
+        "ip route replace 10.20.0.0/16 dev nsbr proto 110 scope link",
+    ),
     *(
         Case(
             f"type {kind}", {"type": kind, "dev": ""}, lambda: shown("type"), kind,
             "ip route replace 10.20.0.0/16 dev nsbr proto 110 scope link", reverts_to="unicast",
         )
-        for kind in ("blackhole", "unreachable", "prohibit", "throw")
+        for kind in ("blackhole", "prohibit", "throw")
     ),
 ]  # fmt: skip
 
@@ -105,7 +150,18 @@ CASES6 = [
         "ip route append fd00:20::/32 via fd00:2::9 dev dmz proto 110",
     ),
     Case(
-        "type", {"type": "unreachable", "dev": ""}, lambda: shown("type", "fd00:20::/32"), "unreachable",
+        "nexthops", {
+            "dev": "", "mtu": 1400,
+            "nexthops": [{"via": "fe80::9", "dev": "nsbr"}, {"via": "fe80::9", "dev": "dmz", "weight": 2},
+                         {"via": "fd00:1::9"}],
+        },
+        lambda: hops("fd00:20::/32"),
+        [("fd00:1::9", "nsbr", 1), ("fe80::9", "dmz", 2), ("fe80::9", "nsbr", 1)],
+        "ip -6 route del fd00:20::/32 via fe80::9 dev dmz", reverts_to=[],
+    ),
+    Case(
+        "type", {"type": "unreachable", "dev": "", "mtu": 1400},
+        lambda: shown("type", "fd00:20::/32"), "unreachable",
         "ip route replace fd00:20::/32 dev nsbr proto 110", reverts_to="unicast",
     ),
 ]  # fmt: skip
@@ -298,6 +354,18 @@ def test_failure_puts_everything_back(monkeypatch: pytest.MonkeyPatch) -> None:
         ({**BASE, "type": "local"}, ("type", "local")),
         ({**BASE, "type": "blackhole"}, ("dev: expected none for a route of type blackhole",)),
         ({**BASE, "onlink": True}, ("onlink: expected via and dev",)),
+        ({**BASE, "nexthops": [{"dev": "dmz"}, {"dev": "nsbr"}]}, ("dev: expected none for a route with nexthops",)),
+        ({**HOPS, "nexthops": [{"via": "10.1.0.9"}]}, ("nexthops: expected at least two",)),
+        ({**HOPS, "nexthops": [{"via": "10.1.0.9"}] * 2}, ("nexthops[1].via: this next hop is given twice",)),
+        ({**HOPS, "nexthops": [{"dev": "dmz", "weight": 257}, {}]}, ("nexthops[0].weight: expected 1 to 256",)),
+        ({**HOPS, "nexthops": [{"dev": "dmz"}, {}]}, ("nexthops[1].via: expected via, dev or both",)),
+        ({**HOPS, "nexthops": [{"dev": "dmz"}, {"via": "fe80::9"}]}, ("nexthops[1].dev: expected the link",)),
+        (
+            {"destination": "fd00:20::/32", "nexthops": [{"dev": "dmz"}, {"via": "fd00:1::9"}]},
+            ("nexthops[0].via: expected an IPv6 address",),
+        ),
+        ({**BASE, "mtu_lock": True}, ("mtu_lock: expected mtu",)),
+        ({**BASE, "mtu": 65521}, ("mtu: expected 0 to 65520",)),
         ({**BASE, "table": "nowhere"}, ("table: expected the number",)),
         ({**BASE, "table": 0}, ("table: expected the number",)),
         ({**BASE, "table": 4294967296}, ("table: expected the number",)),
@@ -326,6 +394,10 @@ def test_all_errors_at_once() -> None:
         ({**BASE, "dev": "", "via": "10.9.0.1"}, ("via: 10.9.0.1 is not in a network of any link",)),
         ({**BASE, "dev": "", "via": "10.1.0.1"}, ("via: 10.1.0.1 is not in a network",)),
         ({**BASE6, "via": "fd00:9::1"}, ("via: fd00:9::1 is not in a network",)),
+        (
+            {**HOPS, "nexthops": [{"via": "10.1.0.9"}, {"via": "10.9.0.1"}, {"dev": "nothing"}]},
+            ("nexthops[1].via: 10.9.0.1 is not", "nexthops[2].dev: there is no link nothing"),
+        ),
         ({**BASE, "source": "10.9.0.1"}, ("source: no link there has the address 10.9.0.1",)),
     ],
 )

@@ -30,6 +30,10 @@ SHOP: dict[str, t.Any] = {
         {"destination": "default", "netns": "case-web", "via": "10.40.0.1"},
         {"destination": "10.41.0.0/24", "netns": "case-db", "via": "10.40.0.10"},
     ],
+    "rules": [
+        {"priority": 1000, "netns": "case-web", "from": "10.40.0.0/24", "table": "77"},
+        {"priority": 1000, "to": "10.42.0.0/24", "action": "unreachable"},
+    ],
     "nat": [
         {"name": "shop", "networks": [{"subnet": "10.40.0.0/24", "link": "case-br"}]},
         {"name": "ports", "publish": [{"port": "8080", "to": "10.40.0.10", "to_port": 80}]},
@@ -55,7 +59,7 @@ def test_a_whole_shop_comes_and_goes() -> None:
     before = world.snapshot()
     done = laws.four_steps("topology", shop())
     assert {kind: len(objects) for kind, objects in done["topology"].items()} == {
-        "netns": 2, "bridge": 1, "veth": 2, "route": 2, "nat": 2,
+        "netns": 2, "bridge": 1, "veth": 2, "route": 2, "rule": 2, "nat": 2,
     }  # fmt: skip
     assert world.addresses("eth0", "case-web") == ["10.40.0.10/24"]
     assert world.link("case-web")["master"] == world.link("case-db")["master"] == "case-br"
@@ -88,6 +92,7 @@ DAMAGE = {
     "a name": "ip -n case-web link set eth0 down name other up",
     "a moved end": "ip link set case-web netns case-db",
     "a kernel parameter": "ip netns exec case-web sysctl -qw net.ipv4.conf.eth0.rp_filter=1",
+    "rules": "ip rule del priority 1000; ip -n case-web rule add priority 1000 from 10.40.0.10 lookup 78 proto 110",
     "a flushed table": "nft flush ruleset",
 }
 
@@ -129,6 +134,11 @@ def test_an_entry_may_leave_while_others_come() -> None:
     assert not world.exists("case-web")
     assert world.link("case-new")["master"] == "case-br"
     assert world.addresses("eth0", "case-web") == ["10.40.0.10/24"]
+
+
+def test_routes_over_a_bridge_are_no_ports_of_it() -> None:
+    routes = [{"destination": f"10.99.{n // 64}.{n % 64 * 4}/30", "dev": "case-br"} for n in range(1024)]
+    laws.run("topology", {"bridges": [{"name": "case-br"}], "routes": routes}, check=True)
 
 
 # --- purge -------------------------------------------------------------------------------------------
@@ -181,6 +191,33 @@ def test_purge_knows_named_objects_without_records() -> None:
     options["veths"][0]["peer"]["netns"] = "/run/netns/case-web"
     done = laws.run("topology", options)
     assert world.link("case-web")["ifindex"] == index, done["plan"]
+
+
+def test_purge_finds_routes_and_rules_without_records() -> None:
+    """By the number of their protocol, also in a namespace that the task calls by another word."""
+    foreign = (
+        "ip rule add priority 900 lookup 77; ip -n case-db rule add priority 1000 lookup 77;"
+        "ip -n case-db route add 10.43.0.0/24 dev eth0"
+    )
+    laws.run("topology", shop())
+    world.sh(foreign)
+    before = world.snapshot()
+    more = shop()
+    more["routes"] += [
+        {"destination": "10.44.0.0/24", "type": "blackhole"},
+        {"destination": "fd00:44::/64", "type": "blackhole", "table": "77", "netns": "case-db"},
+    ]
+    more["rules"] += [{"priority": 1000, "family": "ipv6", "table": "77", "netns": "case-db"}]
+    laws.run("topology", more)
+    world.sh("rm -rf /run/nsfleet/network/route /run/nsfleet/network/rule")
+    less = {"routes": SHOP["routes"], "rules": copy.deepcopy(SHOP["rules"])}
+    less["rules"][0]["netns"] = "/run/netns/case-web"
+    done = laws.run("topology", {**less, "purge": "owned"})
+    assert {step["action"] for step in done["plan"]} == {"delete"}, done["plan"]
+    assert not world.difference(before["networks"], world.snapshot()["networks"])
+    laws.settled("topology", {**less, "purge": "owned"})
+    assert len(laws.run("topology", {"routes": [], "rules": [], "purge": "owned"})["plan"]) == 4
+    world.sh("ip rule del priority 900")
 
 
 # --- refused -----------------------------------------------------------------------------------------

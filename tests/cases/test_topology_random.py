@@ -21,7 +21,7 @@ from support.invoke import invoke
 SEED = int(os.environ.get("NSFLEET_SEED", "1"))
 OBJECTS = int(os.environ.get("NSFLEET_OBJECTS") or 10)
 LOTS = range(SEED, SEED + 3)
-KINDS = ("netns", "bridges", "veths", "links", "routes", "cgroups")
+KINDS = ("netns", "bridges", "veths", "links", "routes", "rules", "cgroups")
 FOREIGN = (
     "ip netns add case-foreign; ip link add case-fb type bridge; ip link add case-f0 type veth peer name case-f1;"
     "ip link set case-f1 netns case-foreign; ip link set case-f0 master case-fb; ip -n case-foreign link set lo up;"
@@ -56,6 +56,7 @@ class Drawer:
             for number, veth in enumerate(reached)
             if self.draw.random() < 0.5
         ]
+        found["rules"] = [self._rule(number, name) for number, name in enumerate(["", *spaces])]
         for entries in found.values():
             self.draw.shuffle(entries)
         return found
@@ -63,6 +64,11 @@ class Drawer:
     def _netns(self, name: str) -> Topology:
         sysctls = {"net.ipv4.ip_forward": self.draw.choice(["0", "1"])}
         return {"name": name, **({"sysctls": sysctls} if self.draw.random() < 0.3 else {})}
+
+    def _rule(self, number: int, space: str) -> Topology:
+        network = self.draw.choice([f"10.99.{number}.0/24", f"fd00:99:{number}::/64"])
+        way = self.draw.choice([{"table": "99"}, {"action": "prohibit"}])
+        return {"priority": 1000 + number, "netns": space, self.draw.choice(["from", "to"]): network, **way}
 
     def _bridge(self, name: str, number: int) -> Topology:
         return {"name": name, "addresses": [f"10.{50 + number}.0.1/16"], "ageing_time": self.draw.choice([30, 60, 300])}
@@ -96,6 +102,8 @@ class Drawer:
         victim = self.draw.choice(edited["veths"])
         edited["routes"] = [route for route in edited["routes"] if route["netns"] != victim["peer"]["netns"]]
         victim["state"] = "absent"
+        edited["rules"][0]["fwmark"] = "0x63"
+        edited["rules"].pop()
         edited["bridges"][0]["ageing_time"] = 90
         edited["links"][0]["mtu"] = 1300
         edited["cgroups"][0]["pids_max"] = 1000
@@ -112,6 +120,7 @@ class Drawer:
             f"ip {where} link set {other['name']} mtu 1300",
             f"ip -n {third['peer']['netns']} addr flush dev eth0",
             f"ip -n {third['peer']['netns']} link set lo down",
+            f"ip -n {third['peer']['netns']} rule flush protocol 110",
             f"ip link set {topology['bridges'][0]['name']} type bridge ageing_time 4200",
             f"ip {there} link del {topology['links'][-1]['name']}",
         ))  # fmt: skip

@@ -35,7 +35,7 @@ AUTOMATIC = ("fe80:", "ff00::/8")
 #: Without it, bridges have no VLANs to look at.
 VLANS = "vlan filtering of bridges"
 #: What ip(8) tells of a namespace, all by one process: where the processor is emulated, a process is dear.
-VIEWS = {"links": "link show", "addresses": "addr show", "routes": "route show table all"}
+VIEWS = {"links": "link show", "addresses": "addr show", "routes": "route show table all", "rules": "rule show"}
 CREDENTIALS = " /run/credentials/"  #: which systemd mounts and unmounts as its own services come and go
 NAMES = "/run/netns"  #: where iproute2 binds the namespaces that it names
 FOLDERS = ("/run/nsfleet", "/run/netns", "/var/lib/nsfleet", "/etc/netns", "/.sandbox/upper/etc", "/.sandbox/upper/var")

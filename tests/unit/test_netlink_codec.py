@@ -13,7 +13,7 @@ import typing as t
 
 import pytest
 from ansible_collections.nsfleet.linux.plugins.module_utils._model.addresses import interface_address
-from ansible_collections.nsfleet.linux.plugins.module_utils._netlink import address, link, message, route, vlan
+from ansible_collections.nsfleet.linux.plugins.module_utils._netlink import address, link, message, route, rule, vlan
 from ansible_collections.nsfleet.linux.plugins.module_utils._netlink.message import Garbled, NetlinkError, Socket
 from hypothesis import given
 from hypothesis import strategies as st
@@ -249,6 +249,22 @@ def test_a_gateway_of_the_other_family_is_read() -> None:
     assert found.nexthops == (route.Nexthop("fd00::1", 3),)
 
 
+@given(st.integers(0, 65520), st.booleans(), st.integers(0, 65495))
+def test_metrics_of_a_route_are_read(mtu: int, locked: bool, advmss: int) -> None:
+    metrics = [("RTAX_LOCK", 4 * locked | 8), ("RTAX_MTU", mtu), ("RTAX_ADVMSS", advmss), ("RTAX_HOPLIMIT", 7)]
+    values = {"family": socket.AF_INET6, "dst_len": 64, "type": 7}
+    body = body_by_witness(rtmsg.rtmsg, values, [("RTA_DST", "fd00::"), ("RTA_METRICS", {"attrs": metrics})])
+    (found,) = route.list_routes(Recorder(framed(24, body, 2) + framed(message.NLMSG_DONE, bytes(4), 2)), 10, 254)
+    assert (found.mtu, found.mtu_lock, found.advmss, found.type) == (mtu, locked, advmss, "unreachable")
+
+
+def test_only_routes_of_a_protocol_are_asked_for() -> None:
+    sock = Recorder(framed(message.NLMSG_DONE, bytes(4), 2))
+    assert route.list_routes(sock, socket.AF_INET, protocol=110) == []
+    asked = witness(rtmsg.rtmsg, sock.sent[0])
+    assert (asked["family"], asked["proto"], asked["table"], asked["attrs"]) == (socket.AF_INET, 110, 0, [])
+
+
 VLANS = st.lists(
     st.tuples(st.integers(1, 4094), st.booleans(), st.booleans()), max_size=12, unique_by=lambda each: each[0]
 )
@@ -364,6 +380,7 @@ READERS: list[t.Callable[[Socket], t.Any]] = [
     vlan.list_vlans,
     address.list_addresses,
     lambda sock: route.list_routes(sock, socket.AF_INET, 254),
+    lambda sock: rule.list_rules(sock, socket.AF_INET6),
     lambda sock: link.get_link(sock, "web0"),
     lambda sock: link.namespace_id(sock, 3),
     lambda sock: route.route_to(sock, "10.0.0.1"),

@@ -49,6 +49,14 @@ class Namespace:
         """
         return once.ask(("network namespace", netns.reference_path(reference)), lambda: cls(reference))
 
+    @classmethod
+    def find(cls, reference: str) -> Namespace | None:
+        """The namespace of a reference as :meth:`of` gives it, ``None`` if there is none."""
+        try:
+            return cls.of(reference)
+        except OSError:
+            return None
+
     @property
     def fd(self) -> int:
         """A descriptor of it.
@@ -127,13 +135,26 @@ class _Socket(Socket):
 
 def everywhere() -> t.Iterator[Namespace]:
     """Every network namespace that can be found by name or by a process, each once, named ones first."""
+    return _each_once((*_paths_of_names(), *map(str, process.pids())))
+
+
+def named() -> t.Iterator[Namespace]:
+    """The caller's own network namespace, and every one that has a name, each once."""
+    return _each_once(("", *_paths_of_names()))
+
+
+def _paths_of_names() -> list[str]:
+    return [f"{netns.DIRECTORY}/{name}" for name in netns.names()]
+
+
+def _each_once(references: t.Iterable[str]) -> t.Iterator[Namespace]:
     seen: set[Identity] = set()
-    for reference in (*netns.names(), *map(str, process.pids())):
+    for reference in references:
         try:
-            namespace = Namespace(f"{netns.DIRECTORY}/{reference}" if not reference.isdigit() else reference)
+            namespace = Namespace(reference)
         except OSError:
             continue
         if namespace.identity not in seen:
             seen.add(namespace.identity)
-            namespace.reference = reference
+            namespace.reference = reference.removeprefix(f"{netns.DIRECTORY}/")
             yield namespace

@@ -20,7 +20,9 @@ from .message import Attributes, Garbled, NetlinkError, Socket, attribute, attri
 
 RTM_GETROUTE = 26
 # RTA_* of linux/rtnetlink.h
-DST, OIF, GATEWAY, PRIORITY, PREFSRC, MULTIPATH, TABLE, VIA = 1, 4, 5, 6, 7, 9, 15, 18
+DST, OIF, GATEWAY, PRIORITY, PREFSRC, METRICS, MULTIPATH, TABLE, VIA = 1, 4, 5, 6, 7, 8, 9, 15, 18
+# RTAX_*, within METRICS; LOCK has a bit for each of the others
+LOCK, MTU, ADVMSS = 1, 2, 8
 RTNH_F_ONLINK = 4
 #: Flags of a next hop that somebody set; the others say how its link is.
 _SET_FLAGS = RTNH_F_ONLINK
@@ -61,18 +63,31 @@ class Route(t.NamedTuple):
     protocol: int  #: who made it, RTPROT_*
     source: str  #: address that local packets get, empty for none in particular
     nexthops: tuple[Nexthop, ...]  #: none for routes that drop or refuse
+    mtu: int = 0  #: bytes, 0 for that of the link
+    mtu_lock: bool = False  #: what routers on the way say of it is not believed
+    advmss: int = 0  #: largest TCP segment to ask others for, in bytes; 0 for what goes with the MTU
 
 
 # --- reading -----------------------------------------------------------------
 
 
-def list_routes(sock: Socket, family: int, table: int) -> list[Route]:
-    """The routes of a table.
+def list_routes(sock: Socket, family: int, table: int = 0, protocol: int = 0) -> list[Route]:
+    """The routes of a table, or of all.
 
     :param family: AF_INET or AF_INET6.
+    :param table: its number, 0 for all.
+    :param protocol: of whom; 0 for anybody.
     :raises NetlinkError: the kernel refused; that there is no such table is no refusal.
     """
-    body = _RTMSG.pack(family, 0, 0, 0, 0, 0, 0, 0, 0) + attribute(TABLE, struct.pack("=I", table))
+    memory = sock.memory if sock.memory is not None else {}
+    key = f"routes {family} {table} {protocol}"
+    if key not in memory:
+        body = _RTMSG.pack(family, 0, 0, 0, 0, protocol, 0, 0, 0)
+        memory[key] = _routes(sock, body + (attribute(TABLE, struct.pack("=I", table)) if table else b""))
+    return t.cast("list[Route]", memory[key])
+
+
+def _routes(sock: Socket, body: bytes) -> list[Route]:
     try:
         return [_route(entry) for entry in sock.dump(RTM_GETROUTE, body)]
     except NetlinkError as error:
@@ -101,6 +116,7 @@ def _route(entry: bytes) -> Route:
     family, length, _src, _tos, table, protocol, scope, kind, flags = unpack(_RTMSG, entry)
     found = attributes(entry, _RTMSG.size)
     destination = ip(family, found.get(DST, bytes(4 if family == socket.AF_INET else 16)))
+    metrics = attributes(found.get(METRICS, b""))
     return Route(
         family,
         f"{destination}/{length}",
@@ -111,6 +127,9 @@ def _route(entry: bytes) -> Route:
         protocol,
         _ip(family, found.get(PREFSRC)),
         tuple(_nexthops(family, found, flags)) if kind == 1 else (),
+        number(metrics.get(MTU, b"")),
+        bool(number(metrics.get(LOCK, b"")) & 1 << MTU),
+        number(metrics.get(ADVMSS, b"")),
     )
 
 
@@ -204,6 +223,9 @@ def _request(route: Route) -> dict[str, t.Any]:
     }
     if route.source:
         request["prefsrc"] = route.source
+    metrics = {"lock": int(route.mtu_lock) << MTU, "mtu": route.mtu, "advmss": route.advmss}
+    if any(metrics.values()):
+        request["metrics"] = {name: value for name, value in metrics.items() if value}
     if len(route.nexthops) > 1:
         hops = [{**_hop_request(route.family, hop), "hops": hop.weight - 1} for hop in route.nexthops]
         return {**request, "multipath": hops}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import typing as t
 
+from .._kernel import once
 from .._model.field import State
 from .._model.resource import Resource
 from .store import Store
@@ -26,12 +27,13 @@ def unnamed(candidates: t.Iterable[Resource], named: t.Sequence[Resource]) -> li
     """
     keys = {resource.key for resource in named}
     found: list[Resource] = []
-    for candidate in candidates:
-        if candidate.key not in keys:
-            candidate.observed = candidate.observe({})
-            if candidate.observed.exists and candidate.observed.owned:
-                found.append(candidate)
-    return _without_known(found, named) if found and found[0].movable else found
+    with once.asked():
+        for candidate in candidates:
+            if candidate.key not in keys:
+                candidate.observed = candidate.observe({})
+                if candidate.observed.exists and candidate.observed.owned:
+                    found.append(candidate)
+        return _without_known(found, named) if found and found[0].movable else found
 
 
 def _without_known(found: t.Iterable[Resource], named: t.Sequence[Resource]) -> list[Resource]:

@@ -282,7 +282,7 @@ GRE = Table((
     _address("remote", _optional_unicast, "remote", "remote"),
     _address("local", _optional_unicast, "local", "local"),
     Field(
-        "key", canonical=_gre_key, revert="", write=Row(_write_key),
+        "key", no_log=False, canonical=_gre_key, revert="", write=Row(_write_key),
         read=lambda values: str(values.get("ikey", 0)) if values.get("iflags", 0) & _KEYED else "",
     ),
     _number("ttl", 0, 255, 0),

@@ -11,13 +11,16 @@ also that of another kind, the records of earlier runs say where to look, and th
 from __future__ import annotations
 
 import typing as t
+from socket import AF_INET, AF_INET6
 
 from .._kernel import netns as names
 from .._kernel.namespace import identity
 from .._model.field import State
 from .._netlink.link import Link, list_links
-from .._netlink.namespace import Namespace, everywhere
-from .policy import is_ours
+from .._netlink.namespace import Namespace, everywhere, named
+from .._netlink.route import list_routes
+from .._netlink.rule import list_rules
+from .policy import PROTOCOL, is_ours
 from .shaper import waiting_room_name
 
 Recorded = t.Sequence[str]  #: keys of the objects that earlier runs recorded
@@ -56,9 +59,7 @@ def links(recorded: Recorded) -> t.Iterator[State]:
 def _links(recorded: Recorded, wanted: t.Callable[[Link], bool]) -> t.Iterator[State]:
     """Links by the names that tasks gave them, so that their records go with them, then all that there are."""
     yield from map(_named, recorded)
-    here = identity("/proc/thread-self/ns/net")
-    for namespace in everywhere():
-        reference = "" if namespace.identity == here else namespace.reference
+    for reference, namespace in _places(everywhere()):
         there = list_links(namespace.socket)
         also = {waiting_room_name(link.name) for link in there}  # goes with the link whose packets wait in it
         for link in there:
@@ -66,12 +67,38 @@ def _links(recorded: Recorded, wanted: t.Callable[[Link], bool]) -> t.Iterator[S
                 yield {"name": link.name, "netns": reference}
 
 
+def _places(namespaces: t.Iterable[Namespace]) -> t.Iterator[tuple[str, Namespace]]:
+    """Namespaces, each after how tasks refer to it."""
+    here = identity("/proc/thread-self/ns/net")
+    for namespace in namespaces:
+        yield "" if namespace.identity == here else namespace.reference, namespace
+
+
 def routes(recorded: Recorded) -> t.Iterator[State]:
-    """Routes that were recorded."""
+    """Routes that were recorded, then those with our protocol."""
     for key in recorded:
         words, _at, reference = key.rpartition("@")
         destination, table, metric = words.split(" ")
         yield {"destination": destination, "table": table, "metric": int(metric), "netns": reference}
+    for reference, namespace in _places(named()):
+        for family in (AF_INET, AF_INET6):
+            for route in list_routes(namespace.socket, family, protocol=PROTOCOL):
+                table = str(route.table)
+                options = {"destination": route.destination, "table": table, "metric": route.metric}
+                yield {**options, "netns": reference}
+
+
+def rules(recorded: Recorded) -> t.Iterator[State]:
+    """Rules that were recorded, then those with our protocol."""
+    for key in recorded:
+        words, _at, reference = key.rpartition("@")
+        name, priority = words.split(" ")
+        yield {"family": name, "priority": int(priority), "netns": reference}
+    for reference, namespace in _places(named()):
+        for name, family in (("ipv4", AF_INET), ("ipv6", AF_INET6)):
+            for rule in list_rules(namespace.socket, family):
+                if rule.protocol == PROTOCOL:
+                    yield {"family": name, "priority": rule.priority, "netns": reference}
 
 
 def nats(recorded: Recorded) -> t.Iterator[State]:

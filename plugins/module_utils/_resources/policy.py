@@ -14,6 +14,8 @@ GROUP = 0x6E73666C
 LEAVING = 0x6E736678
 #: Alias of a link that is ours, where the task gives it none of its own.
 ALIAS = "nsfleet.linux"
+#: Protocol of routes and rules that are ours: "n", in the range that the kernel leaves to others.
+PROTOCOL = 110
 
 
 def is_ours(group: int) -> bool:

@@ -13,7 +13,7 @@ from ipaddress import ip_address, ip_interface
 from .._model.addresses import subnet, unicast_address
 from .._model.errors import InvalidOptions, Missing, NsfleetError, OptionError
 from .._model.field import Field, State, Table
-from .._model.names import interface_name, netns_reference
+from .._model.names import netns_reference, optional_interface_name
 from .._model.quantities import between
 from .._model.resource import CREATE, DELETE, SET, Change, Observation, Resource, Step
 from .._model.things import ADDRESS, LINK, LINK_UP, NETNS, NETWORK, Thing
@@ -31,13 +31,13 @@ from .._netlink.route import (
     table_number,
 )
 from .._netlink.route import Route as Entry
-from .policy import POLICY
+from .policy import POLICY, PROTOCOL
 
-#: Routes that are ours carry this number as their protocol: "n", in the range that the kernel leaves to others.
-PROTOCOL = 110
 #: Types of routes that lead nowhere.
 _DEAD_ENDS = ("blackhole", "unreachable", "prohibit", "throw")
 _DEFAULT = "default"
+#: What a next hop has where the task says nothing.
+_PLAIN: t.Final = {"via": "", "dev": "", "weight": 1, "onlink": False}
 
 
 def _destination(value: str) -> str:
@@ -48,15 +48,12 @@ def _optional_address(value: str) -> str:
     return unicast_address(value) if value else ""
 
 
-def _optional_link(value: str) -> str:
-    return interface_name(value) if value else ""
-
-
 class _Live(t.NamedTuple):
     """A route and where it is."""
 
     namespace: Namespace
     route: Entry
+    unnamed: t.Container[str] = ()  #: gateways of several whose link the task leaves to the kernel
 
     @property
     def hop(self) -> Nexthop:
@@ -67,12 +64,23 @@ class _Live(t.NamedTuple):
     def several(self) -> list[State]:
         """The next hops of a route that has more than one."""
         hops = self.route.nexthops
-        if len(hops) < 2:
-            return []
-        return [
-            {"via": hop.via, "dev": _link_name(self.namespace, hop.link), "weight": hop.weight, "onlink": _onlink(hop)}
-            for hop in hops
-        ]
+        return _sorted(self._shown(hop) for hop in hops) if len(hops) > 1 else []
+
+    def _shown(self, hop: Nexthop) -> State:
+        alone = [each.via for each in self.route.nexthops].count(hop.via) == 1
+        named = hop.via not in self.unnamed or _onlink(hop) or not alone
+        dev = _link_name(self.namespace, hop.link) if named else ""
+        return {"via": hop.via, "dev": dev, "weight": hop.weight, "onlink": _onlink(hop)}
+
+
+_NEXTHOP = Table(
+    (
+        Field("via", default="", canonical=_optional_address),
+        Field("dev", default="", canonical=optional_interface_name),
+        Field("weight", "int", default=1, canonical=between(1, 256)),
+        Field("onlink", "bool", default=False),
+    ),
+)
 
 
 TABLE = Table(
@@ -87,13 +95,23 @@ TABLE = Table(
         ),
         Field("via", default="", canonical=_optional_address, revert="", read=lambda live: live.hop.via),
         Field(
-            "dev", default="", canonical=_optional_link,
+            "dev", default="", canonical=optional_interface_name,
             read=lambda live: _link_name(live.namespace, live.hop.link),
         ),
         Field("source", default="", canonical=_optional_address, revert="", read=lambda live: live.route.source),
         Field("scope", choices=("global", "site", "link", "host"), read=lambda live: live.route.scope),
         Field("onlink", "bool", default=False, revert=False, read=lambda live: _onlink(live.hop)),
-        Field("nexthops", "list", option=False, read=lambda live: live.several),
+        Field(
+            "nexthops", "list", elements="dict", table=_NEXTHOP, revert=[], read=lambda live: live.several,
+        ),
+        Field(
+            "mtu", "int", default=0, canonical=between(0, 65520), revert=0, read=lambda live: live.route.mtu,
+        ),
+        Field("mtu_lock", "bool", default=False, revert=False, read=lambda live: live.route.mtu_lock),
+        Field(
+            "advmss", "int", default=0, canonical=between(0, 65495), revert=0,
+            read=lambda live: live.route.advmss,
+        ),
         *POLICY,
     ),
 )  # fmt: skip
@@ -105,6 +123,7 @@ class Route(Resource):
     kind = "route"
     table = TABLE
     domain = "network"
+    movable = True
 
     def __init__(self, options: t.Mapping[str, t.Any]) -> None:
         super().__init__(options)
@@ -114,11 +133,15 @@ class Route(Resource):
         self._table: int = self.given.get("table", TABLES["main"])
         #: Whose route it was before it was adopted.
         self._protocol = 0
+        #: Several next hops, as the task has them.
+        self._nexthops: list[State] = [{**_PLAIN, **hop} for hop in self.given.get("nexthops", ())]
+        self.wanted["nexthops"] = _sorted(self._nexthops)
         self.wanted.setdefault("scope", self._natural_scope())
-        self.wanted["nexthops"] = []
-        if not self.wanted.get("dev"):
-            self.wanted.pop("dev", None)  # the kernel finds the link of the gateway
         errors = [] if self.absent else list(self._contradictions())
+        if self._nexthops:
+            self.wanted["dev"] = ""  # each has its own
+        elif not self.wanted.get("dev"):
+            self.wanted.pop("dev", None)  # the kernel finds the link of the gateway
         if errors:
             raise InvalidOptions(errors)
 
@@ -133,21 +156,44 @@ class Route(Resource):
     def _natural_scope(self) -> str:
         """What ip-route(8) takes for the scope when it is not given; IPv6 knows no other than global."""
         local = self._family == socket.AF_INET and self.wanted.get("type", "unicast") == "unicast"
-        return "link" if local and not self.wanted.get("via") else "global"
+        return "link" if local and not (self.wanted.get("via") or self._nexthops) else "global"
 
     def _contradictions(self) -> t.Iterator[OptionError]:
-        via, dev = self.wanted.get("via", ""), self.wanted.get("dev", "")
         if self.wanted.get("type") in _DEAD_ENDS:
-            for name in ("via", "dev", "onlink"):
-                if self.wanted.get(name):
-                    yield OptionError(name, f"expected none for a route of type {self.wanted['type']}")
-        elif not (via or dev or self.given.get("nexthops")):
+            yield from self._unexpected(("via", "dev", "onlink", "nexthops"), f"a route of type {self.wanted['type']}")
+        elif self._nexthops:
+            yield from self._unexpected(("via", "dev", "onlink"), "a route with nexthops, which have their own")
+            yield from self._nexthop_problems()
+        elif not (self.wanted.get("via") or self.wanted.get("dev")):
             yield OptionError("via", "expected via, dev or both for a route of type unicast")
-        if self.wanted.get("onlink") and not (via and dev):
-            yield OptionError("onlink", "expected via and dev with it")
-        if via.startswith("fe80:") and not dev:
-            yield OptionError("dev", f"expected the link on which {via} is, since every link has such addresses")
+        yield from _hop_problems("", self.wanted)
+        if self.wanted.get("mtu_lock") and not self.wanted.get("mtu"):
+            yield OptionError("mtu_lock", "expected mtu with it")
         yield from self._family_problems()
+
+    def _unexpected(self, names: t.Iterable[str], route: str) -> t.Iterator[OptionError]:
+        for name in names:
+            if self.wanted.get(name):
+                yield OptionError(name, f"expected none for {route}")
+
+    def _nexthop_problems(self) -> t.Iterator[OptionError]:
+        if len(self._nexthops) < 2:
+            yield OptionError("nexthops", "expected at least two; say one by via and dev")
+        seen: set[tuple[str, str]] = set()
+        for place, hop in self._placed_nexthops():
+            way = hop["via"], hop["dev"]
+            if way in seen:
+                yield OptionError(f"{place}via", "this next hop is given twice; give one of them a larger weight")
+            seen.add(way)
+            if not any(way):
+                yield OptionError(f"{place}via", "expected via, dev or both")
+            yield from _hop_problems(place, hop)
+            if self._family == socket.AF_INET6 and ":" not in hop["via"]:
+                yield OptionError(f"{place}via", "expected an IPv6 address, which each of several next hops has")
+
+    def _placed_nexthops(self) -> t.Iterator[tuple[str, State]]:
+        """Each next hop after the path to its options."""
+        return ((f"nexthops[{number}].", hop) for number, hop in enumerate(self._nexthops))
 
     def _family_problems(self) -> t.Iterator[OptionError]:
         """An IPv4 route may have an IPv6 gateway; all else is of one family."""
@@ -180,22 +226,25 @@ class Route(Resource):
 
     def observe(self, last: State) -> Observation:
         """Find the route; of several with the same key, the one that is used."""
-        self._namespace = _open(self.given.get("netns", ""))
+        self._namespace = Namespace.find(self.given.get("netns", ""))
         if self._namespace is None:
             return Observation(None)
-        identity = {"namespace": list(self._namespace.identity)}
+        where = {"namespace": list(self._namespace.identity)}
+        identity = {**where, "route": f"{self._destination} {self._table} {self._metric}"}
         key = (_kernel_form(self._destination, self._family), self._metric, self._table)
         for route in list_routes(self._namespace.socket, self._family, self._table):
             if (route.destination, route.metric, route.table) == key:
-                live = _Live(self._namespace, route)
+                unnamed = {hop["via"] for hop in self._nexthops if not hop["dev"]}
+                live = _Live(self._namespace, route, unnamed)
                 source = {"protocol": route.protocol}
                 return Observation(self.table.read(live), route.protocol == PROTOCOL, identity, live, source)
         return Observation(None, identity=identity)
 
     def needs(self) -> t.Iterator[Thing]:
-        """Its namespace, its link, and the network of its gateway by whichever link."""
+        """Its namespace and its links."""
         yield Thing(NETNS, self._netns)
-        yield Thing(LINK, self.wanted.get("dev", ""), self._netns)
+        for hop in self._nexthops or [self.wanted]:
+            yield Thing(LINK, hop.get("dev", ""), self._netns)
 
     # --- preflight -------------------------------------------------------------
 
@@ -206,31 +255,32 @@ class Route(Resource):
         if self._namespace is None:
             yield Missing(f"netns: there is no network namespace {self._netns!r}", Thing(NETNS, self._netns))
             return
-        problems = list(self._link_problems(self._namespace))
-        yield from problems or self._gateway_problems(self._namespace)
+        for place, hop in list(self._placed_nexthops()) or [("", self.wanted)]:
+            problems = list(self._link_problems(self._namespace, place, hop))
+            yield from problems or self._gateway_problems(self._namespace, place, hop)
         source = self.wanted.get("source")
         if source and source not in _own_addresses(self._namespace):
             yield Missing(f"source: no link there has the address {source}", Thing(ADDRESS, source, self._netns))
 
-    def _link_problems(self, namespace: Namespace) -> t.Iterator[Missing]:
-        name = self.wanted.get("dev")
+    def _link_problems(self, namespace: Namespace, place: str, hop: State) -> t.Iterator[Missing]:
+        name = hop.get("dev")
         link = get_link(namespace.socket, name) if name else None
         if name and link is None:
             thing = Thing(LINK, name, self._netns)
-            yield Missing(f"dev: there is no link {name} in the same network namespace", thing)
+            yield Missing(f"{place}dev: there is no link {name} in the same network namespace", thing)
         elif link is not None and not link.up:
             thing = Thing(LINK_UP, link.name, self._netns)
-            yield Missing(f"dev: {name} is down, and the kernel takes no routes over links that are down", thing)
+            yield Missing(f"{place}dev: {name} is down, and the kernel takes no routes over links that are down", thing)
 
-    def _gateway_problems(self, namespace: Namespace) -> t.Iterator[Missing]:
-        via, dev = self.wanted.get("via"), self.wanted.get("dev")
-        if not via or self.wanted.get("onlink"):
+    def _gateway_problems(self, namespace: Namespace, place: str, hop: State) -> t.Iterator[Missing]:
+        via, dev = hop.get("via"), hop.get("dev")
+        if not via or hop.get("onlink"):
             return
         link = get_link(namespace.socket, dev) if dev else None
         if not _is_neighbour(namespace, via, link.index if link else 0):
             where = f"the link {dev}" if dev else "any link there"
             yield Missing(
-                f"via: {via} is not in a network of {where}; give a link an address of that network first, "
+                f"{place}via: {via} is not in a network of {where}; give a link an address of that network first, "
                 "or set onlink to true",
                 Thing(NETWORK, via, self._netns, dev or ""),
             )
@@ -238,8 +288,8 @@ class Route(Resource):
     # --- change ----------------------------------------------------------------
 
     def requested(self) -> list[Change]:
-        """What was asked for; that it has no further next hops goes without saying."""
-        return [change for change in super().requested() if change.after not in ("", [])]
+        """What was asked for; what the route does not have goes without saying."""
+        return [change for change in super().requested() if change.after not in ("", [], 0)]
 
     def create(self) -> list[Step]:
         """The route as wanted."""
@@ -254,7 +304,7 @@ class Route(Resource):
         self._write([change])
 
     def _write(self, changes: t.Sequence[Change] = ()) -> None:
-        namespace = self._namespace or _open(self._netns)  # another object of the run may have made it since
+        namespace = self._namespace or Namespace.find(self._netns)  # another object of the run may have made it since
         if namespace is None:
             raise NsfleetError(f"{self.target}: the network namespace {self._netns!r} is gone")
         # What no change speaks of stays as it is: drift that is only warned of is not repaired by the way.
@@ -267,7 +317,8 @@ class Route(Resource):
         hops = state["nexthops"] or [state] if state["type"] == "unicast" else []
         return Entry(
             self._family, self._destination, self._table, self._metric, state["type"], state["scope"], PROTOCOL,
-            state["source"], tuple(_hop(namespace, hop) for hop in hops),
+            state["source"], tuple(_hop(namespace, hop) for hop in hops), state["mtu"], state["mtu_lock"],
+            state["advmss"],
         )  # fmt: skip
 
     def delete(self) -> list[Step]:
@@ -292,14 +343,27 @@ class Route(Resource):
     def shown(self) -> State:
         """The observed route."""
         state = self.table.shown(self.observed.state or {})
+        live: _Live | None = self.observed.handle
+        if live:
+            state["nexthops"] = live._replace(unnamed=()).several
         return {"destination": self._destination, "table": self._table, "metric": self._metric, **state}
 
 
-def _open(reference: str) -> Namespace | None:
-    try:
-        return Namespace.of(reference)
-    except OSError:
-        return None
+def _sorted(hops: t.Iterable[State]) -> list[State]:
+    """Next hops in an order that does not depend on how they were written."""
+    return sorted(hops, key=lambda hop: (hop["via"], hop["dev"], hop["weight"]))
+
+
+def _hop_problems(place: str, hop: State) -> t.Iterator[OptionError]:
+    """What contradicts itself in one next hop.
+
+    :param place: path to its options.
+    """
+    via, dev = hop.get("via", ""), hop.get("dev", "")
+    if hop.get("onlink") and not (via and dev):
+        yield OptionError(f"{place}onlink", "expected via and dev with it")
+    if via.startswith("fe80:") and not dev:
+        yield OptionError(f"{place}dev", f"expected the link on which {via} is, since every link has such addresses")
 
 
 def _kernel_form(destination: str, family: int) -> str:

@@ -63,6 +63,12 @@ def _route() -> type[Resource]:
     return Route
 
 
+def _rule() -> type[Resource]:
+    from .rule import Rule
+
+    return Rule
+
+
 def _nat() -> type[Resource]:
     from .nat import Nat
 
@@ -88,6 +94,7 @@ PARTS: t.Final = {
     "veths": Part(_veth, owned.veths),
     "links": Part(_link, owned.links),
     "routes": Part(_route, owned.routes),
+    "rules": Part(_rule, owned.rules),  # so that packets that they send to a table find its routes
     "nat": Part(_nat, owned.nats),
     "cgroups": Part(_cgroup, owned.cgroups),
     "containers": Part(_container, owned.containers),
@@ -144,12 +151,16 @@ def _unconfirmed(options: t.Mapping[str, t.Any]) -> t.Iterator[OptionError]:
             )
 
 
-def import_all() -> None:
-    """Import what is otherwise imported only when it is needed: a process that outlives its archive cannot do so."""
-    from .._kernel import listeners as listeners
-    from .._netlink import ability as ability
-    from . import nat_streams as nat_streams
-    from . import shaper as shaper
+def import_all() -> tuple[object, ...]:
+    """Import what is otherwise imported only when it is needed: a process that outlives its archive cannot do so.
+
+    :returns: the modules.
+    """
+    from .._kernel import listeners
+    from .._netlink import ability
+    from . import nat_streams, shaper
+
+    return listeners, ability, nat_streams, shaper
 
 
 def _completed(entry: t.Mapping[str, t.Any], options: t.Mapping[str, t.Any]) -> State:
@@ -209,9 +220,10 @@ def _crowded(resources: t.Sequence[Resource]) -> t.Iterator[OptionError]:
     """Bridges that are to have more ports than the kernel lets them have."""
     ports: dict[Thing, list[str]] = {}
     for resource in resources:
-        for thing in resource.needs() if not resource.absent else ():
-            if thing.kind == LINK and thing.name:
-                ports.setdefault(thing, []).append(resource.place)
+        for end in (resource.wanted, resource.wanted.get("peer") or {}) if not resource.absent else ():
+            if end.get("master"):
+                bridge = Thing(LINK, end["master"], end.get("netns") or "")
+                ports.setdefault(bridge, []).append(resource.place)
     for bridge, places in ports.items():
         if len(places) > _MOST_PORTS:
             words = f"{bridge.name} would get {len(places)} ports, and the kernel lets a bridge have {_MOST_PORTS}"
