@@ -53,13 +53,15 @@ def converge(
 ) -> Outcome:
     """Bring objects to their wanted state.
 
-    :param resources: at least one, validated by their constructors, in the order in which they are changed.
+    :param resources: validated by their constructors, in the order in which they are changed.
     :param check: plan only, write nothing.
     :param observing: the context in which they are observed.
     :param confirm: seconds within which somebody has to confirm a change, or it is taken back (:mod:`.confirmation`).
     :raises InvalidOptions: this host cannot do what is asked; nothing was touched.
     :raises NsfleetError: a step failed; everything was put back as it was, or the message says what could not be.
     """
+    if not resources:
+        return Outcome(())
     stores = Stores(resources)
     plans, warnings = _consider(resources, stores, check, observing)
     pending = None
