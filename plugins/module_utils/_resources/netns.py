@@ -258,9 +258,9 @@ class Netns(Resource):
             self._do("attach the name", netns.attach, self.name, self._source)
         else:
             self._do("create", netns.create, self.name, self._prepare)
-        self.observed = self.observe({})
+        done = ("namespace",) if self._source else ("loopback",)
         for change in self.requested():
-            if not _is_of_link(change):
+            if change.path[0] not in done and not _is_of_link(change):
                 self.write(change)
 
     def _prepare(self) -> None:
