@@ -48,20 +48,6 @@ def host() -> t.Iterator[None]:
     laws.run("topology", {**EMPTY, "purge": "owned"})
 
 
-def network() -> t.Any:
-    """The network as it is, but for the numbers of links, which those that are made anew do not get back."""
-    return _without_numbers(world.snapshot()["networks"])
-
-
-def _without_numbers(value: t.Any) -> t.Any:
-    if isinstance(value, dict):
-        items = sorted(value.items(), key=str)
-        return {key: _without_numbers(item) for key, item in items if key not in ("ifindex", "link_index")}
-    if isinstance(value, list):
-        return sorted((_without_numbers(item) for item in value), key=str)
-    return value
-
-
 def nothing_waits() -> bool:
     """Whether no guard is there any more."""
     return not glob.glob(PENDING)
@@ -79,11 +65,11 @@ def test_what_is_confirmed_stays() -> None:
 
 
 def test_what_nobody_confirms_is_taken_back() -> None:
-    before = network()
+    before = world.networks()
     done = laws.run("topology", {**AFTER, "confirm_timeout": 1})
     assert not world.exists("case-v1")
     world.until(nothing_waits)
-    changes = world.difference(before, network())
+    changes = world.difference(before, world.networks())
     assert not changes
     assert "no change waits" in invoke("topology", {"confirm": done["pending"]["token"]})["msg"]
     laws.settled("topology", BEFORE)
@@ -100,12 +86,12 @@ def test_nobody_builds_on_what_may_be_taken_back() -> None:
 
 def test_what_was_cut_short_is_taken_back_at_once() -> None:
     need("system calls of x86_64")
-    before = network()
+    before = world.networks()
     for number in (60, 90, 120):
         outcome = kill.run_and_kill("topology", {**AFTER, "confirm_timeout": 200}, number)
         assert outcome.killed
         world.until(nothing_waits)
-        changes = world.difference(before, network())
+        changes = world.difference(before, world.networks())
         assert not changes, f"killed before system call {number} ({outcome.calls[-1]}): {changes}"
 
 

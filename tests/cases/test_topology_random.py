@@ -156,26 +156,37 @@ def test_a_failure_at_every_step_gives_the_state_before(seed: int, monkeypatch: 
     first = drawer.topology()
     laws.run("topology", first)
     edited = drawer.edited(first)
-    edited["veths"] = [veth for veth in edited["veths"] if veth.get("state") != "absent"]  # what is gone stays gone
+    edited["links"][-1]["state"] = "absent"
     steps = len(laws.run("topology", edited, check=True)["plan"])
-    before = world.snapshot()
+    before, files = world.networks(), world.sh("find /run/nsfleet /etc/netns 2>&1 | sort")
     for number in range(1, steps + 1):
         with monkeypatch.context() as patch:
             _fail_at(patch, number)
             failed = invoke("topology", edited)
         assert "injected failure. Everything was put back as it was" in failed["msg"], failed["msg"]
-        changes = world.difference(before, world.snapshot())
+        changes = world.difference(before, world.networks())
         assert not changes, f"step {number} of {steps}: {changes}"
+        assert world.sh("find /run/nsfleet /etc/netns 2>&1 | sort") == files
+    laws.settled("topology", first)
 
 
 def _fail_at(patch: pytest.MonkeyPatch, number: int) -> None:
-    """Let the step of a number fail when it is done."""
-    run, done = transaction._run, []
+    """Let the step of a number fail when it is done, or those that are done together with it."""
+    run, run_together = transaction._run, transaction._run_together
+    done: list[t.Any] = []
 
-    def failing(step: t.Any) -> None:
-        run(step)
-        done.append(step)
-        if len(done) == number:
+    def count(steps: t.Sequence[t.Any]) -> None:
+        done.extend(steps)
+        if len(done) - len(steps) < number <= len(done):
             raise OSError("injected failure")
 
-    patch.setattr(transaction, "_run", failing)
+    def one(step: t.Any) -> None:
+        run(step)
+        count([step])
+
+    def many(together: t.Any, steps: t.Sequence[t.Any]) -> None:
+        run_together(together, steps)
+        count(steps)
+
+    patch.setattr(transaction, "_run", one)
+    patch.setattr(transaction, "_run_together", many)

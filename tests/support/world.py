@@ -124,6 +124,20 @@ def snapshot() -> dict[str, t.Any]:
     }
 
 
+def networks() -> t.Any:
+    """The network as it is, but for the numbers of links, which those that are made anew do not get back."""
+    return _without_numbers(snapshot()["networks"])
+
+
+def _without_numbers(value: t.Any) -> t.Any:
+    if isinstance(value, dict):
+        items = sorted(value.items(), key=str)
+        return {key: _without_numbers(item) for key, item in items if key not in ("ifindex", "link_index")}
+    if isinstance(value, list):
+        return sorted((_without_numbers(item) for item in value), key=str)
+    return value
+
+
 def _tables() -> str:
     try:
         return subprocess.run(["nft", "list", "ruleset"], capture_output=True, text=True, check=False).stdout

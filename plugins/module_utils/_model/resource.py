@@ -102,6 +102,8 @@ class Resource(abc.ABC):
     root = "/run/nsfleet"
     #: Whether an object can be found by its identity, whatever it is called and wherever it is by now.
     movable: t.ClassVar[bool] = False
+    #: Whether an object is no more than its options say, so that one that was removed can be made anew as it was.
+    plain: t.ClassVar[bool] = False
     #: Where the options are in a task with many objects, as people write it: ``veths[12]``.
     place = ""
 

@@ -57,16 +57,14 @@ class Guard:
         :raises OSError: there is no room for it.
         """
         os.makedirs(DIRECTORY, mode=0o700, exist_ok=True)
-        door = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        door.bind(self._path)
-        door.listen(1)
-        ours, theirs = socket.socketpair()
-        if not os.fork():
-            ours.close()
-            self._watch(theirs, door)
-        theirs.close()
-        door.close()
-        self._link = ours
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as door:
+            door.bind(self._path)
+            door.listen(1)
+            self._link, theirs = socket.socketpair()
+            with theirs:
+                if not os.fork():
+                    self._link.close()
+                    self._watch(theirs, door)
 
     def tell(self, *, applied: bool) -> None:
         """Tell it how the change ended.

@@ -132,7 +132,7 @@ class _Change:
         guard.arm()
         try:
             self._do()
-        except BaseException:
+        except NsfleetError:  # everything was put back; of anything else, the guard hears by the end of this process
             guard.tell(applied=False)
             raise
         guard.tell(applied=True)
@@ -197,18 +197,23 @@ class _Change:
     def _roll_back(self, everything: bool = False) -> list[str]:
         """Bring every object back to what it was, the last one first.
 
-        :param everything: make anew what was removed, too, without what nobody named of it.
-        :returns: what could not be put back. What was to be removed is not: what it held is gone.
+        :param everything: make anew all that was removed, also what held more than can be known.
+        :returns: what could not be put back. A removal that is all that there was to do is to be finished instead, and
+            so is that of what held more than its options say: that is gone.
         """
         touched = [each for each in self._objects if each.intent]
-        staying = [each for each in touched if everything or not each.resource.absent]
+        several = len(self._objects) > 1
+        staying = [
+            each for each in touched
+            if everything or not each.resource.absent or (several and each.resource.plain)
+        ]  # fmt: skip
         left = [
             f"the removal of {each.resource.target} has not ended; run the task again to finish it"
             for each in reversed(touched)
             if each not in staying
         ]
         failed = [words for each in reversed(staying) for words in _restore(each.resource, each.before)]
-        left += failed if len(self._objects) == 1 else self._restore_what_depends(staying)
+        left += self._restore_what_depends(staying) if several else failed
         for each in touched:
             _clean(each.resource, t.cast(State, each.intent), left)
             _record_again(each.resource, t.cast(State, each.intent), each.store)

@@ -148,6 +148,7 @@ class Bridge(Linked):
     kind = "bridge"
     table = TABLE
     domain = "network"
+    plain = True
     movable = True
 
     def __init__(self, options: t.Mapping[str, t.Any]) -> None:

@@ -70,6 +70,7 @@ class Link(Linked):
     kind = "link"
     table = TABLE
     domain = "network"
+    plain = True
     movable = True
 
     def __init__(self, options: t.Mapping[str, t.Any]) -> None:

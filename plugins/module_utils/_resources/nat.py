@@ -114,6 +114,7 @@ class Nat(Resource):
     kind = "nat"
     table = TABLE
     domain = "network"
+    plain = True
 
     def __init__(self, options: t.Mapping[str, t.Any]) -> None:
         super().__init__(options)

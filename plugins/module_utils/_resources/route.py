@@ -123,6 +123,7 @@ class Route(Resource):
     kind = "route"
     table = TABLE
     domain = "network"
+    plain = True
     movable = True
 
     def __init__(self, options: t.Mapping[str, t.Any]) -> None:

@@ -103,6 +103,7 @@ class Rule(Resource):
     kind = "rule"
     table = TABLE
     domain = "network"
+    plain = True
     movable = True
 
     def __init__(self, options: t.Mapping[str, t.Any]) -> None:

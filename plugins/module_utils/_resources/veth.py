@@ -60,6 +60,7 @@ class Veth(Linked):
     kind = "veth"
     table = TABLE
     domain = "network"
+    plain = True
     movable = True
 
     def __init__(self, options: t.Mapping[str, t.Any]) -> None:
