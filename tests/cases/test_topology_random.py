@@ -100,7 +100,9 @@ class Drawer:
             veth["peer"]["mtu"] = veth["mtu"] = self.draw.choice([1280, 1492])
             veth["alias"] = "edited"
         victim = self.draw.choice(edited["veths"])
-        edited["routes"] = [route for route in edited["routes"] if route["netns"] != victim["peer"]["netns"]]
+        for route in edited["routes"]:  # which the kernel removes with the link
+            if route["netns"] == victim["peer"]["netns"]:
+                route["state"] = "absent"
         victim["state"] = "absent"
         edited["rules"][0]["fwmark"] = "0x63"
         edited["rules"].pop()

@@ -95,6 +95,13 @@ class _Object:
         observed = self.resource.observe({})
         self.resource.observed = observed._replace(owned=observed.owned or self.plan.changed)
 
+    def was_made_anew(self) -> bool:
+        """Whether it had been removed, and another one is in its place that is as it was."""
+        if not (self.intent and self.resource.absent and self.before.exists):
+            return False
+        now = self.resource.observe(self.before.identity or {})
+        return now.exists and now.identity != self.before.identity
+
 
 class _Change:
     """Objects that are changed together, or not at all.
@@ -153,7 +160,8 @@ class _Change:
         except Exception as error:
             left = self._roll_back()
             self._stores.commit()
-            raise NsfleetError(_failure(error, left)) from error
+            anew = [each.resource.target for each in self._objects if each.was_made_anew()]
+            raise NsfleetError(_failure(error, left, anew)) from error
 
     def _begin(self) -> None:
         """Put on disk what is going to be touched, before it is."""
@@ -334,10 +342,16 @@ def _clean(resource: Resource, intent: State, left: t.Sequence[str]) -> None:
         resource.settle(resource.spare())
 
 
-def _failure(error: Exception, left: t.Sequence[str]) -> str:
+def _failure(error: Exception, left: t.Sequence[str], anew: t.Sequence[str]) -> str:
+    """What to say of a run that failed.
+
+    :param left: what could not be put back.
+    :param anew: what had been removed and was made again.
+    """
     if left:
         return f"{error}. Not everything could be put back: {'; '.join(left)}"
-    return f"{error}. Everything was put back as it was"
+    but = f", but for what others had on what was made anew: {', '.join(anew)}" if anew else ""
+    return f"{error}. Everything was put back as it was{but}"
 
 
 def intent_of(plan: Plan, store: Store, before: Observation) -> State:
