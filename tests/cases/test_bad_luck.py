@@ -245,14 +245,14 @@ def test_interference_between_the_steps_and_the_look_at_them(
     """It is seen, all is put back, and the message says what was not as planned."""
     world.sh("sysctl -qw net.ipv4.ip_forward=1")
     clean = world.snapshot()
-    verify = transaction._verify
+    apply = transaction._apply
 
     def interfere(plans: t.Any) -> None:
+        apply(plans)
         world.sh(damage)
-        verify(plans)
 
     with monkeypatch.context() as patch:
-        patch.setattr(transaction, "_verify", interfere)
+        patch.setattr(transaction, "_apply", interfere)
         result = invoke(module, task(module, 1))
     assert result.failed, "it was not seen"
     assert words in result["msg"], result["msg"]

@@ -24,7 +24,7 @@ MODULES = environments.ROOT / "plugins" / "modules"
 ON_A_TARGET = re.compile(r"ansible_collections\.nsfleet\.linux\.plugins\.module_utils\b")
 #: Packages that a target does not have; tests that import them are about the controller, too.
 OF_THE_CONTROLLER = re.compile(
-    r"ansible\.|ansible$|yaml|ansible_collections\..*\.plugins\.(plugin_utils|filter|modules)"
+    r"ansible\.|ansible$|cryptography|yaml|ansible_collections\..*\.plugins\.(plugin_utils|filter|modules)"
 )
 
 
