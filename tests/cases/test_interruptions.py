@@ -31,7 +31,7 @@ Options = dict[str, t.Any]
 #: The same lot on every run, so that what failed yesterday fails today; other ones are for whoever looks for more.
 SEED = int(os.environ.get("NSFLEET_SEED", "1"))
 #: How many system calls are drawn of one transition of one kind.
-DRAWN = int(os.environ.get("NSFLEET_DRAWN") or 3)
+DRAWN = int(os.environ.get("NSFLEET_DRAWN") or 2)
 
 
 class Kind(t.NamedTuple):
