@@ -33,18 +33,18 @@ class ActionModule(ActionBase):
     def run(self, tmp: str | None = None, task_vars: Values | None = None) -> Values:
         """Run the module, and confirm what it changed."""
         super().run(tmp, task_vars)
-        seconds = self._task.args.get("confirm_timeout")
+        seconds = _number(self._task.args.get("confirm_timeout"))
         if seconds is None or self._task.check_mode:
             wrap = self._task.async_val and not self._connection.has_native_async
             return t.cast("Values", self._execute_module(task_vars=task_vars, wrap_async=wrap))
         if self._task.async_val:
             words = "expected a task without async, since the task itself comes back to confirm"
             return {"failed": True, "msg": f"confirm_timeout: {words}"}
-        self._notice_a_cut(float(seconds))
+        self._notice_a_cut(seconds)
         try:
             result = t.cast("Values", self._execute_module(task_vars=task_vars))
         except AnsibleConnectionFailure as error:
-            return self._lost(float(seconds), task_vars, str(error))
+            return self._lost(seconds, task_vars, str(error))
         pending = result.pop("pending", None)
         return result if pending is None else self._confirm(pending, result, task_vars)
 
@@ -108,3 +108,11 @@ class ActionModule(ActionBase):
                 self._task.check_mode = before
         except AnsibleConnectionFailure as error:
             return {"failed": True, "unreachable": True, "msg": str(error)}
+
+
+def _number(value: t.Any) -> float | None:
+    """Seconds as a task may write them; of what is none, the module tells what was expected."""
+    try:
+        return None if value is None else float(value)
+    except (TypeError, ValueError):
+        return None

@@ -140,8 +140,9 @@ def _surplus(options: t.Mapping[str, t.Any], named: t.Sequence[Resource]) -> lis
     for option, part in topology.PARTS.items():
         if options[option] is not None:
             kind = part.kind()
-            recorded = recorded_keys(kind) if hasattr(kind, "domain") else ()
-            found += unnamed(topology.surplus(option, recorded), [each for each in named if isinstance(each, kind)])
+            found += unnamed(
+                topology.surplus(option, recorded_keys(kind)), [each for each in named if isinstance(each, kind)]
+            )
     return found
 
 

@@ -25,6 +25,15 @@ author:
   - The nsfleet.linux authors (@nsfleet)
 extends_documentation_fragment:
   - nsfleet.linux._attributes
+attributes:
+  action:
+    description: An action plugin of the same name runs the module, and has a part in it on the controller.
+    details: With O(confirm_timeout), it comes back over a new connection and confirms the change.
+    support: full
+  async:
+    description: The task can run in the background.
+    details: Not with O(confirm_timeout), with which the task itself has to come back.
+    support: partial
 options:
   netns:
     description: Network namespaces, each with the options of M(nsfleet.linux.netns).
@@ -110,8 +119,8 @@ options:
     type: float
   confirm:
     description:
-      - Confirms a change that waits for it, and does nothing else. The task with O(confirm_timeout) does so by itself;
-        this is for who runs the module in another way.
+      - Confirms a change that waits for it. It cannot be together with options that say what is to be.
+      - The task with O(confirm_timeout) does so by itself; this is for who runs the module in another way.
       - The value of RV(pending.token).
     type: str
 seealso:

@@ -136,6 +136,27 @@ def test_routes_over_a_bridge_are_no_ports_of_it() -> None:
     laws.run("topology", {"bridges": [{"name": "case-br"}], "routes": routes}, check=True)
 
 
+def test_a_container_runs_in_a_namespace_that_comes_with_it() -> None:
+    before = world.snapshot()
+    options = shop(
+        cgroups=[{"name": "case", "pids_max": 99}],
+        containers=[
+            {
+                "name": "case", "rootfs": "/", "overlay": "tmpfs", "command": ["/bin/sleep", "31536000"],
+                "namespaces": {"net": "case-web"}, "stop_signal": "KILL",
+            }
+        ],
+    )  # fmt: skip
+    laws.four_steps("topology", options)
+    pid = world.sh("pgrep -xf '/bin/sleep 31536000'").strip()
+    assert pid in world.sh("ip netns pids case-web").split()
+    options["containers"][0]["memory_max"] = "64M"
+    laws.four_steps("topology", options)
+    assert world.sh("pgrep -xf '/bin/sleep 31536000'").strip() == pid
+    laws.four_steps("topology", {**options, "state": "absent"})
+    assert not world.difference(before, world.snapshot())
+
+
 # --- purge -------------------------------------------------------------------------------------------
 
 

@@ -107,4 +107,5 @@ def test_a_change_that_fails_is_put_back_by_itself(monkeypatch: pytest.MonkeyPat
 def test_only_a_network_can_be_taken_back() -> None:
     cgroups = [{"name": "case"}]
     laws.refused("topology", {"cgroups": cgroups, "confirm_timeout": 60}, "confirm_timeout", "cgroups another task")
+    laws.refused("topology", {**BEFORE, "confirm": "x"}, "mutually exclusive")
     laws.refused("topology", {**BEFORE, "confirm_timeout": 0.5}, "confirm_timeout", "expected 1 to 250 seconds")

@@ -23,25 +23,36 @@ def index(name: str, netns: str = "") -> int:
     return int(world.link(name, netns)["ifindex"])
 
 
+Make = t.Callable[[str, t.Any, str, t.Callable[[], t.Any], t.Any, t.Any], Case]
+
+
 def cases(name: str, netns: str = "", prefix: str = "") -> t.Iterator[Case]:
     """Cases of the options that links of every kind have.
 
     :param netns: name of the namespace of the link.
     :param prefix: of the options' paths, ``peer.``.
     """
-    ip = f"ip -n {netns}" if netns else "ip"
 
     def case(option: str, value: t.Any, damage: str, shows: t.Callable[[], t.Any], shown: t.Any, back: t.Any) -> Case:
         options = {option: value}
-        command = damage if damage.startswith(("ip ", "tc ", "sysctl ")) else f"{ip} link set {name} {damage}"
+        by_itself = damage.startswith(("ip ", "tc ", "sysctl "))
+        command = damage if by_itself else f"{_ip(netns)} link set {name} {damage}"
         needs = NETEM if option == "netem" else ""
-        shaped = {"peer": options} if prefix else options
-        return Case(prefix + option, shaped, shows, shown, command, needs, back)
+        return Case(prefix + option, {"peer": options} if prefix else options, shows, shown, command, needs, back)
 
+    yield from _attributes(case, name, netns)
+    yield from _shapes(case, name, netns)
+
+
+def _ip(netns: str, program: str = "ip") -> str:
+    return f"{program} -n {netns}" if netns else program
+
+
+def _attributes(case: Make, name: str, netns: str) -> t.Iterator[Case]:
     def word(option: str) -> t.Callable[[], t.Any]:
         return lambda: world.link(name, netns).get(option)
 
-    address = "02:00:00:00:00:0a"
+    address, ip = "02:00:00:00:00:0a", _ip(netns)
     yield case("up", False, "up", lambda: "UP" in world.link(name, netns)["flags"], False, True)
     yield case("mac", "02-00-00-00-00-0A", "address 02:00:00:00:00:0b", word("address"), address, None)
     yield case("mtu", 9000, "mtu 1400", word("mtu"), 9000, 1500)
@@ -60,7 +71,10 @@ def cases(name: str, netns: str = "", prefix: str = "") -> t.Iterator[Case]:
         lambda: parameters(name, netns, "ipv4/conf/{}/rp_filter", "ipv6/neigh/{}/gc_stale_time"), ["2", "77"],
         ["0", "60"],
     )  # fmt: skip
-    tc = f"tc -n {netns}" if netns else "tc"
+
+
+def _shapes(case: Make, name: str, netns: str) -> t.Iterator[Case]:
+    tc = _ip(netns, "tc")
     yield case(
         "egress", {"rate": "100mbit", "burst": "64K", "latency": "30ms"},
         f"{tc} qdisc change dev {name} root handle 6e74: tbf rate 50mbit burst 70k latency 20ms",

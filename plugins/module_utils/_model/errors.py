@@ -72,11 +72,11 @@ class Missing(NsfleetError):
 
 
 class Taken(OptionError):
-    """A name or an address that something else has.
+    """Something that is in the way, such as a name or an address that something else has.
 
-    :param thing: what that is; if another object of the same run takes it away, nothing is taken.
+    :param things: all that is; if other objects of the same run take it away, nothing is in the way.
     """
 
-    def __init__(self, option: str, problem: str, thing: Thing) -> None:
+    def __init__(self, option: str, problem: str, *things: Thing) -> None:
         super().__init__(option, problem)
-        self.thing = thing
+        self.things = things

@@ -6,12 +6,12 @@
 
 from __future__ import annotations
 
-import ipaddress
 import typing as t
 
 #: Kinds of things: a named network namespace, a link, a link that is up, an address of a link, the network of such an
-#: address, and a kernel parameter of a namespace with its value.
+#: address, a kernel parameter of a namespace with its value, and a process.
 NETNS, LINK, LINK_UP, ADDRESS, NETWORK, SYSCTL = "netns", "link", "link up", "address", "network", "sysctl"
+PROCESS = "process"
 
 
 class Thing(t.NamedTuple):
@@ -39,6 +39,8 @@ class Things:
     def __contains__(self, thing: Thing) -> bool:
         if thing.kind != NETWORK:
             return thing in self._things
+        import ipaddress  # most runs have nothing to ask
+
         address = ipaddress.ip_address(thing.name)
         there = (each for each in self._networks.get(thing.netns, ()) if thing.link in ("", each.link))
         return any(address in ipaddress.ip_interface(each.name).network for each in there)

@@ -15,14 +15,14 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
+import select
 import signal
 import socket
 import syslog
 import typing as t
 
 from .._kernel import files
-from .._model.errors import NsfleetError
+from .._model.errors import KernelError, NsfleetError
 
 DIRECTORY: t.Final = "/run/nsfleet/confirm"
 _APPLIED, _DISMISSED, _CONFIRMED = b"a", b"d", b"c"
@@ -46,7 +46,7 @@ class Guard:
     """
 
     def __init__(self, seconds: float, undo: t.Callable[[], list[str]], keep: t.Callable[[], None]) -> None:
-        self.pending = Pending(secrets.token_hex(16), seconds)
+        self.pending = Pending(os.urandom(16).hex(), seconds)
         self._undo, self._keep = undo, keep
         self._path = os.path.join(DIRECTORY, self.pending.token)
         self._link: socket.socket | None = None
@@ -54,26 +54,33 @@ class Guard:
     def arm(self) -> None:
         """Start it. From here on, the end of this process without a word means that the change is taken back.
 
-        :raises OSError: there is no room for it.
+        :raises KernelError: there is no room for it.
         """
+        try:
+            self._fork()
+        except OSError as error:
+            raise KernelError("start a process that takes the change back", error) from error
+
+    def _fork(self) -> None:
         os.makedirs(DIRECTORY, mode=0o700, exist_ok=True)
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as door:
             door.bind(self._path)
             door.listen(1)
-            self._link, theirs = socket.socketpair()
+            ours, theirs = socket.socketpair()
             with theirs:
                 if not os.fork():
-                    self._link.close()
+                    ours.close()
                     self._watch(theirs, door)
+            self._link = ours
 
     def tell(self, *, applied: bool) -> None:
-        """Tell it how the change ended.
+        """Tell it how the change ended. If it was killed, the journal is still there, and nobody can confirm.
 
         :param applied: whether it is to be confirmed; else it was taken back already.
         """
         if self._link is not None:
-            self._link.sendall(_APPLIED if applied else _DISMISSED)
-            self._link.close()
+            with self._link, contextlib.suppress(OSError):
+                self._link.sendall(_APPLIED if applied else _DISMISSED)
 
     # --- the guard's process -----------------------------------------------------
 
@@ -115,11 +122,10 @@ def _detach() -> None:
 
 def _visitor(door: socket.socket, seconds: float) -> socket.socket | None:
     """Whoever comes to confirm, ``None`` if nobody does in time."""
-    door.settimeout(seconds)
-    try:
-        caller, _address = door.accept()
-    except TimeoutError:
+    waiting, _writable, _odd = select.select([door], [], [], seconds)
+    if not waiting:
         return None
+    caller, _address = door.accept()
     return caller
 
 

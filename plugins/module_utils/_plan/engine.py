@@ -169,7 +169,7 @@ class _Neighbours:
         """Whether one of them makes what is missing, or takes away what is in the way."""
         if isinstance(problem, Missing) and problem.thing is not None:
             return problem.thing in self._made
-        return isinstance(problem, Taken) and problem.thing in self._removed
+        return isinstance(problem, Taken) and all(thing in self._removed for thing in problem.things)
 
 
 def _settled(plans: t.Sequence[Plan], stores: Stores) -> bool:

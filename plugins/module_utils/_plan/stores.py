@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 import typing as t
 
 from .._kernel import files
@@ -34,9 +33,7 @@ class Stores:
             if place not in self._stores:
                 self._stores[place] = Store(resource.domain, resource.kind, resource.root)
             self._resources.setdefault(self._stores[place], []).append(resource)
-        # In the root that lives longest: where it is gone, the transaction counts as ended.
-        home = max(self, key=lambda store: store.root != Resource.root)
-        self._transaction = os.path.join(home.directory, f"{secrets.token_hex(8)}.{TRANSACTION}")
+        self._transaction = ""  #: path of the file of the transaction, once there is one
 
     def of(self, resource: Resource) -> Store:
         """The store of one of the objects."""
@@ -110,18 +107,29 @@ class Stores:
         The journals are of one transaction, which begins and ends for all of them at once, by a file of its own: the
         last one that is written, and the first one that is removed.
         """
-        going_on = sorted({path for store in self for path in store.transactions()})
-        if going_on:
-            self._transaction = going_on[0]
-        note = {TRANSACTION: self._transaction} if len(intents) > 1 else {}
+        note = {TRANSACTION: self._file()} if len(intents) > 1 else {}
         for store, several in intents.items():
             rest = ({name: each[name] for name in each if name != TRANSACTION} for each in several)
             store.begin([{**each, **note} for each in rest])
         if note:
-            begin_transaction(self._transaction, [store.journal for store in intents])
+            begin_transaction(note[TRANSACTION], [store.journal for store in intents])
+
+    def _file(self) -> str:
+        """Path of the transaction's file: that of one that is gone on with, else a new one.
+
+        It is in the root that lives longest: where it is gone, the transaction counts as ended.
+        """
+        going_on = sorted({path for store in self for path in store.transactions()})
+        if going_on:
+            self._transaction = going_on[0]
+        elif not self._transaction:
+            home = max(self, key=lambda store: store.root != Resource.root)
+            self._transaction = os.path.join(home.directory, f"{os.urandom(8).hex()}.{TRANSACTION}")
+        return self._transaction
 
     def commit(self) -> None:
         """The transaction has ended, well or rolled back."""
-        files.remove(self._transaction)
+        if self._transaction:
+            files.remove(self._transaction)
         for store in self:
             store.commit()

@@ -15,8 +15,9 @@ from .store import Store
 
 
 def recorded_keys(kind: type[Resource]) -> list[str]:
-    """Keys of the objects of a kind that earlier runs recorded, sorted; only of a kind with one domain for all."""
-    return Store(kind.domain, kind.kind, kind.root).keys()
+    """Keys of the objects of a kind that earlier runs recorded, sorted; none of a kind with a domain an object."""
+    domain = getattr(kind, "domain", None)
+    return Store(domain, kind.kind, kind.root).keys() if domain else []
 
 
 def unnamed(candidates: t.Iterable[Resource], named: t.Sequence[Resource]) -> list[Resource]:

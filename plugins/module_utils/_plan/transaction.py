@@ -52,14 +52,13 @@ def _recover_all(stores: Stores) -> list[str]:
     """Undo or finish what killed runs left, the kind that is changed last first: it may be inside the others."""
     kinds = {store: type(stores.resources(store)[0]) for store in stores}
     left = [each for store in reversed(list(stores)) for each in _left(kinds[store], stores.resources(store), store)]
-    going_on = all(each.goes_on for each in left)
     undone = _go_back(left)
     if len(undone) > 1:  # what one needs, or lost with another, may be there only now
         undone = [each.once_more() for each in reversed(undone)]
     warnings = [each.close() for each in undone]
     for store in stores:
         _settle_again(kinds[store], store)
-    if not going_on:
+    if undone:
         stores.commit()
     for store in stores.first_of_each_kind():
         warnings += recover_abandoned(kinds[store], store)
@@ -136,7 +135,11 @@ class _Change:
 
         guard = Guard(seconds, self._take_back, self._stores.close)
         self._begin()
-        guard.arm()
+        try:
+            guard.arm()
+        except NsfleetError:
+            self._stores.commit()
+            raise
         try:
             self._do()
         except NsfleetError:  # everything was put back; of anything else, the guard hears by the end of this process
@@ -174,7 +177,7 @@ class _Change:
     def _verify(self) -> None:
         """A second plan from a fresh observation must be empty."""
         self._look_again()
-        if self._repair(self._objects):
+        if self._repair():
             self._look_again()
         for each in self._objects:
             _verify(each.plan)
@@ -184,15 +187,16 @@ class _Change:
             for each in self._objects:
                 each.look_again()
 
-    def _repair(self, objects: t.Sequence[_Object]) -> bool:
+    def _repair(self) -> bool:
         """Repair what objects lost to changes of others, as a bridge the settings of a port that was made anew.
 
-        :param objects: observed just now. One that is alone has nothing to lose.
+        They were observed just now. One that is alone has nothing to lose.
+
         :returns: whether there was anything.
         """
         if len(self._objects) == 1:
             return False
-        repairs = [(each, steps) for each, steps in ((each, repair(each.plan)) for each in objects) if steps]
+        repairs = [(each, steps) for each in self._objects if (steps := repair(each.plan))]
         for each, _steps in repairs:
             each.intent = each.intent or intent_of(each.plan, each.store, each.before)
         if repairs:
@@ -416,33 +420,33 @@ class _Left(t.NamedTuple):
     goes_on: bool  #: whether this run has the same to do, and finds nothing half-made
 
 
-def _left(kind: type[Resource], resources: t.Sequence[Resource], store: Store) -> t.Iterator[_Left]:
+def _left(kind: type[Resource], resources: t.Sequence[Resource], store: Store) -> list[_Left]:
     """What a killed run left of one kind, the object that it would have changed last first."""
+    found = []
     own = {resource.key: resource.remembered() for resource in resources}
     for intent in reversed(store.interrupted()):
         resource = kind(intent["options"])
         _remind(resource, Record.load(intent["record"]))
         same = own.get(intent["key"]) == intent["options"]
-        yield _Left(resource, intent, store, same and not _is_half_made(resource, intent))
+        found.append(_Left(resource, intent, store, same and not _is_half_made(resource, intent)))
+    return found
 
 
-def _go_back(left: t.Sequence[_Left] | t.Iterator[_Left]) -> list[_Undone]:
+def _go_back(left: t.Sequence[_Left]) -> list[_Undone]:
     """Bring back what a killed run was changing.
 
     If this run has the same to do, it goes on instead. But if one object has to be brought back, all are: it comes back
     as it was among the others as they were. A removal that was cut short is finished in any case: what it removed
     cannot be brought back.
     """
-    left = list(left)
     going_on = all(each.goes_on for each in left)
     undone = []
     for resource, intent, store, goes_on in left:
         if going_on or (goes_on and resource.absent):
             resource.tidy(intent["footprint"])
         else:
-            undone.append(
-                _Undone(resource, intent, store, finish(resource) if resource.absent else _undo(resource, intent))
-            )
+            problems = finish(resource) if resource.absent else _undo(resource, intent)
+            undone.append(_Undone(resource, intent, store, problems))
     return undone
 
 

@@ -26,7 +26,7 @@ from .._kernel.sysctl import namespace_of
 from .._model.errors import InvalidOptions, KernelError, Missing, NsfleetError, OptionError
 from .._model.field import LIVE, RECREATE, RESTART, Field, State, Table
 from .._model.resource import CREATE, DELETE, SET, Change, Observation, Passing, Resource, Step, flatten
-from .._model.things import NETNS, Thing
+from .._model.things import NETNS, PROCESS, Thing
 from .._runtime import groups
 from .._runtime import state as states
 from .._runtime.bundle import Bundle
@@ -449,7 +449,14 @@ class Container(Passing):
 
     def needs(self) -> t.Iterator[Thing]:
         """The network namespace that it is to be in."""
-        yield Thing(NETNS, str(self.wanted.get("namespaces", {}).get("network", "")))
+        yield Thing(NETNS, str(self.wanted.get("namespaces", {}).get("net", "")))
+
+    def removes(self) -> t.Iterator[Thing]:
+        """Its processes, which may hold a namespace."""
+        if self.observed.exists and (self.absent or self.wanted.get("running") is False):
+            group = groups.of(self.bundle.spec, self.host)
+            pids = group.processes(recursive=True) if group.hierarchies else ()
+            yield from (Thing(PROCESS, str(pid)) for pid in pids)
 
     # --- preflight ---------------------------------------------------------------
 
@@ -576,7 +583,7 @@ class Container(Passing):
                 continue
             path = where if where.startswith("/") else os.path.join(netns.DIRECTORY, where)
             if not os.path.exists(path):
-                thing = Thing(NETNS, os.path.basename(path))
+                thing = Thing(NETNS, where) if option == "net" else None
                 yield Missing(f"namespaces.{option}: there is no namespace {where}", thing)
 
     # --- change ------------------------------------------------------------------

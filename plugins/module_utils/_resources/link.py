@@ -147,8 +147,8 @@ class Link(Linked):
 
     def observe(self, last: State) -> Observation:
         """Find the link by what is known of it from the last run, or by its name."""
-        self._home = _open(self.given["netns"])
-        self._underlay = _open(str(self.wanted.get("parent_netns", self.given["netns"])))
+        self._home = Namespace.find(self.given["netns"])
+        self._underlay = Namespace.find(str(self.wanted.get("parent_netns", self.given["netns"])))
         live = self._find(last)
         if live is None or self._kind(live.link) is None:
             return Observation(None)
@@ -271,7 +271,7 @@ class Link(Linked):
         if "parent_netns" in self.wanted:
             yield from _lacking(self._underlay, self.wanted["parent_netns"], parent, ("parent_netns", "parent"))
         if own and not self.observed.exists:
-            yield from self._lender_obstacles(_open(own["netns"]), own)
+            yield from self._lender_obstacles(Namespace.find(own["netns"]), own)
 
     @staticmethod
     def _lender_obstacles(source: Namespace | None, own: State) -> t.Iterator[Exception]:
@@ -521,13 +521,6 @@ def kind_of(link: Record) -> str | None:
         types = {number: name for name, number in tun.TYPES.items()}
         return types.get(kinds.decode(link).get("type", 0))
     return link.kind if link.kind in KINDS else None
-
-
-def _open(reference: str) -> Namespace | None:
-    try:
-        return Namespace.of(reference)
-    except OSError:
-        return None
 
 
 def _is(live: Interface, known: State) -> bool:

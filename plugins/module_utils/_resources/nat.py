@@ -192,9 +192,8 @@ class Nat(Resource):
         return Observation(state, True, identity)
 
     def _look(self) -> _Live | None:
-        try:
-            namespace = Namespace.of(self.given.get("netns", ""))
-        except OSError:
+        namespace = Namespace.find(self.given.get("netns", ""))
+        if namespace is None:
             return None
         table = nft.observe(namespace.fd, LAYOUT) if command.command() else None
         return _Live(namespace, table, nft.alterations(namespace.fd, LAYOUT, table) if table else ())

@@ -16,11 +16,11 @@ from .._kernel import files, netns, once, sysctl
 from .._kernel.census import Census
 from .._kernel.namespace import Identity, identity, inside, inside_new, open_namespace
 from .._model.addresses import ip_address
-from .._model.errors import KernelError, Missing, OptionError
+from .._model.errors import KernelError, Missing, OptionError, Taken
 from .._model.field import RECREATE, Field, State, Table
 from .._model.names import netns_name
 from .._model.resource import CREATE, DELETE, SET, Change, Observation, Resource, Step
-from .._model.things import LINK, LINK_UP, NETNS, SYSCTL, Thing
+from .._model.things import LINK, LINK_UP, NETNS, PROCESS, SYSCTL, Thing
 from .._netlink.link import Settings, get_link, set_link
 from .._netlink.message import Socket
 from .._netlink.namespace import Namespace
@@ -217,10 +217,11 @@ class Netns(Resource):
         holders = self._staying_holders() if self.options.get("in_use") == "fail" else []
         if holders:
             listed = ", ".join(str(holder) for holder in holders)
-            yield OptionError(
+            yield Taken(
                 "in_use",
                 f"network namespace {self.name} is held by {len(holders)} processes: {listed}; stop them, "
                 "or set in_use to leave (only the name goes) or kill (they are killed)",
+                *(Thing(PROCESS, str(holder.pid)) for holder in holders),
             )
 
     def _staying_holders(self) -> list[t.Any]:

@@ -111,6 +111,7 @@ TABLE = Table(
         Field("confirm"),
     ),
     required_one_of=[(*PARTS, "confirm")],
+    mutually_exclusive=[("confirm", option) for option in (*PARTS, "confirm_timeout")],
 )
 
 

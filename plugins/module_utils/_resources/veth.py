@@ -97,7 +97,7 @@ class Veth(Linked):
 
     def observe(self, last: State) -> Observation:
         """Find the pair by what is known of it from the last run, or by its name."""
-        first, second = (_open(end.get("netns", "")) for end in self._wanted_ends)
+        first, second = (Namespace.find(end.get("netns", "")) for end in self._wanted_ends)
         self._namespaces = (first, second)
         pair = self._find(last.get("ends", ()))
         if pair is None:
@@ -262,7 +262,7 @@ class Veth(Linked):
 
     def _open_both(self) -> tuple[Namespace, Namespace]:
         """Open the namespaces anew: what was behind a name may be another one since."""
-        first, second = (_open(end.get("netns", "")) for end in self._wanted_ends)
+        first, second = (Namespace.find(end.get("netns", "")) for end in self._wanted_ends)
         if first is None or second is None:
             raise KernelError(f"open the namespaces of {self.target}", OSError(errno.ENOENT, "one is gone"))
         self._namespaces = (first, second)
@@ -324,13 +324,6 @@ class Veth(Linked):
         for number in (0, 1):
             live = self._live(number)
             set_link(live.namespace.socket, live.link.index, Settings(group=GROUP if ours else 0))
-
-
-def _open(reference: str) -> Namespace | None:
-    try:
-        return Namespace.of(reference)
-    except OSError:
-        return None
 
 
 def _kind(live: Interface) -> str:
